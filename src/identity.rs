@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod account_domain;
+pub mod account_provider;
 pub mod auth;
 pub mod breaches;
 pub mod config;
@@ -57,6 +58,7 @@ use mainstay_kernel::{
 use self::{
     account::service::Accounts,
     account_domain::{dns::Dns, service::AccountDomains},
+    account_provider::service::AccountProviders,
     auth::{browser, networks::KnownNetworks, service::Auth},
     breaches::Breaches,
     config::IdentityConfig,
@@ -84,7 +86,8 @@ use crate::mail::ops::SendsMail as _;
 use crate::proto::{
     DESCRIPTOR_SET,
     identity::v1::{
-        account_domain_service_server::AccountDomainServiceServer, account_service_server::AccountServiceServer,
+        account_domain_service_server::AccountDomainServiceServer,
+        account_provider_service_server::AccountProviderServiceServer, account_service_server::AccountServiceServer,
         auth_service_server::AuthServiceServer, data_export_service_server::DataExportServiceServer,
         deletion_service_server::DeletionServiceServer, impersonation_service_server::ImpersonationServiceServer,
         invitation_service_server::InvitationServiceServer,
@@ -98,7 +101,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
-        .needs(&["files"])
+        .needs(&["files", "webhooks"])
         .personal(personal::TABLES)
         .retention(retention::TABLES)
         .config::<IdentityConfig>()
@@ -127,6 +130,7 @@ pub(crate) fn module() -> Module {
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
         .service(|app| AccountServiceServer::new(Accounts { app: app.clone() }))
         .service(|app| AccountDomainServiceServer::new(AccountDomains { app: app.clone() }))
+        .service(|app| AccountProviderServiceServer::new(AccountProviders { app: app.clone() }))
         .service(|app| MemberServiceServer::new(Members { app: app.clone() }))
         .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
         .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))

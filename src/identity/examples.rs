@@ -17,6 +17,7 @@ const DEVICE: &str = "0197b607-4e1c-7b29-8d5f-3a4b5c6d7e8f";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 const ACCOUNT_DOMAIN: &str = "0197b606-3d2e-7f59-b4a7-9c0d1e2f3a4b";
+const ACCOUNT_PROVIDER: &str = "0197b608-4d3e-7a15-9b26-8c7d6e5f4a3b";
 const IMPERSONATION: &str = "0197b605-2c1d-7e48-a3f6-8b9c0d1e2f3a";
 
 /// Returns the example of a field, by its message and its name.
@@ -37,6 +38,20 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("QueryScimResourcesRequest", "count") => json!(100).into(),
         (_, "attributes") => json!("userName,active").into(),
         (_, "excluded_attributes") => json!("members").into(),
+        ("AccountProvider", "id") | (_, "account_provider_id") => json!(ACCOUNT_PROVIDER).into(),
+        ("AccountProvider" | "CreateAccountProviderRequest", "issuer") => json!("https://id.engines.example").into(),
+        ("AccountProvider" | "CreateAccountProviderRequest", "client_id") => json!("mainstay").into(),
+        (_, "client_secret") => json!("q7v0Zk3yT1n8XcW5").into(),
+        ("AccountProvider", "has_client_secret") => json!(true).into(),
+        (_, "display_name") if message.contains("AccountProvider") => json!("Engines").into(),
+        (_, "enforced") => json!(false).into(),
+        (_, "groups_claim") => json!("groups").into(),
+        ("AccountProviderGroup", "group") => json!("engineers").into(),
+        ("AccountProviderGroup", "role") => json!("MEMBER_ROLE_ADMIN").into(),
+        (_, "default_role") => json!("MEMBER_ROLE_MEMBER").into(),
+        ("AccountProvider", "redirect_uri") => {
+            json!("https://shop.example/auth/oidc/0197b608-4d3e-7a15-9b26-8c7d6e5f4a3b/callback").into()
+        }
         ("Member", "id") | (_, "member_id") => json!(MEMBER).into(),
         ("Invitation", "id") | (_, "invitation_id") => json!(INVITATION).into(),
         ("Deletion", "id") | (_, "deletion_id") => json!(DELETION).into(),

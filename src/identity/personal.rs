@@ -9,7 +9,7 @@ const ANONYMIZE_USER: &str = "email = 'erased-' || id || '@erased.invalid', name
     staff_role_id = NULL, second_factor_at = NULL, version = version + 1, \
     password_hash = '$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE'";
 
-pub(super) const TABLES: [Personal; 47] = [
+pub(super) const TABLES: [Personal; 48] = [
     // Before the memberships, with which personal access tokens end.
     Personal::of_account("service_keys", "account_id").erased(),
     Personal::of_user("service_keys", "user_id").erased(),
@@ -23,6 +23,8 @@ pub(super) const TABLES: [Personal; 47] = [
     Personal::of_user("invitations", "email").matching("email = (SELECT email FROM users WHERE id = $1)").erased(),
     Personal::of_account("roles", "account_id").erased(),
     Personal::of_account("account_domains", "account_id").erased(),
+    // The row has a sealed secret.
+    Personal::of_account("account_providers", "account_id").erased().not_exported(),
     Personal::of_account("domain_exclusions", "account_id").erased().not_exported(),
     Personal::of_user("domain_exclusions", "user_id")
         .kept("The row keeps a removed member from joining by the mail domain again, and has a hash of the address.")

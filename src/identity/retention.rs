@@ -86,6 +86,7 @@ pub(super) const TABLES: [Retention; 14] = [
             "accounts",
             "roles",
             "account_domains",
+            "account_providers",
             "domain_exclusions",
             "scim_users",
             "scim_groups",

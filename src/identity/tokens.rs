@@ -28,7 +28,7 @@ use mainstay_kernel::{
     clock::Clock,
     contract::Policies,
     error::{Error, Reason, Result},
-    id::{ServiceKeyId, SessionId, UserId},
+    id::{AccountId, ServiceKeyId, SessionId, UserId},
     secret::SecretKey,
 };
 
@@ -186,6 +186,18 @@ impl Tokens {
     /// Removes the tokens of a membership, so that this instance checks it again at once.
     pub fn invalidate_member(&self, id: MemberId) {
         self.0.verified.invalidate(move |access| access.claims.member.is_some_and(|version| version.subject == id.0));
+    }
+
+    /// Removes the tokens of an account, so that this instance checks them again at once.
+    pub fn invalidate_account(&self, account: AccountId) {
+        self.0.verified.invalidate(move |access| access.caller.account() == Some(account));
+    }
+
+    /// Removes the tokens of sessions that began with the provider of an account, so that this instance checks them again at once.
+    pub fn invalidate_confined(&self) {
+        let is_confined =
+            |access: &Access| matches!(&access.caller, Caller::User { sign_in, .. } if sign_in.is_confined);
+        self.0.verified.invalidate(is_confined);
     }
 
     /// Removes the tokens of a custom role, so that this instance checks its version again at once.

@@ -38,8 +38,9 @@ const OWN_ONLY: [&str; 6] = [
 ];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 13] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 14] = [
     "AccountDomainService.CreateAccountDomain",
+    "AccountProviderService.CreateAccountProvider",
     "DeletionService.CreateDeletion",
     "FileService.CreateUpload",
     "FileService.UploadFile",

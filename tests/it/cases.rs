@@ -3,6 +3,7 @@
 
 pub(crate) mod account;
 pub(crate) mod account_domain;
+pub(crate) mod account_provider;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod canned_answer;
@@ -54,6 +55,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(user::cases());
     cases.extend(account::cases());
     cases.extend(account_domain::cases());
+    cases.extend(account_provider::cases());
     cases.extend(member::cases());
     cases.extend(invitation::cases());
     cases.extend(impersonation::cases());

@@ -174,6 +174,11 @@ async fn mail_domains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn providers_of_accounts() {
+    run_all(cases::account_provider::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deletions() {
     run_all(cases::deletion::cases()).await;
 }

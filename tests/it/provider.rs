@@ -1,5 +1,6 @@
 //! Sign-in with OpenID Connect providers: the flow, the rules for links, and attacks.
 
+mod account;
 mod attacks;
 mod flow;
 mod linking;

@@ -10,6 +10,8 @@ export class ApiError extends Error {
     readonly retryable: boolean = false,
     /** Seconds to wait before the next attempt. */
     readonly retryAfter: number | undefined = undefined,
+    /** Facts about the error, such as the provider with which the user must sign in. */
+    readonly metadata: Readonly<Record<string, string>> = {},
   ) {
     super(message);
     this.name = "ApiError";
@@ -17,7 +19,7 @@ export class ApiError extends Error {
 }
 
 type Envelope = {
-  error?: { code?: string; message?: string; fields?: Record<string, string>; requestId?: string; retryable?: boolean };
+  error?: { code?: string; message?: string; fields?: Record<string, string>; requestId?: string; retryable?: boolean; metadata?: Record<string, string> };
 };
 
 /** Reads the error of a response. A proxy's response has no envelope. */
@@ -33,6 +35,7 @@ export async function errorOf(response: Response): Promise<ApiError> {
     error.requestId ?? response.headers.get("x-request-id") ?? undefined,
     error.retryable ?? response.status >= 502,
     Number.isFinite(wait) ? wait : undefined,
+    error.metadata,
   );
 }
 

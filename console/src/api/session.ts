@@ -109,7 +109,13 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
   const response = await fetch(path, init).catch(() => {
     throw unreachable();
   });
-  if (!response.ok) throw await errorOf(response);
+  if (!response.ok) {
+    const error = await errorOf(response);
+    // The account requires its own provider.
+    const provider = error.code === "PROVIDER_REQUIRED" ? error.metadata["provider"] : undefined;
+    if (provider !== undefined) location.assign(providerUrl(provider));
+    throw error;
+  }
   return response;
 }
 

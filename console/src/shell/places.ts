@@ -45,7 +45,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
   {
     title: "Access",
     pages: [
-      { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "AccountDomainService", "RoleService"], ofMembers: true },
+      { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "AccountDomainService", "AccountProviderService", "RoleService"], ofMembers: true },
       { to: "/people", title: "People", services: ["UserService"] },
       { to: "/impersonations", title: "Impersonations", services: ["ImpersonationService"], ofAll: true },
       { to: "/s/DeletionService", title: "Deletions", services: ["DeletionService"], ofAll: true },

@@ -65,6 +65,14 @@ export function SignIn() {
       setMailed(email);
     });
   };
+  const leaveForCompany = () => {
+    if (!address.current?.reportValidity()) return;
+    const email = address.current.value.trim();
+    void attempt(async () => {
+      const { name } = (await read(api.POST("/api/v1/auth/providers/find", { body: { email } }))).data;
+      location.assign(providerUrl(name));
+    });
+  };
   return (
     <main className="sign-in">
       <form onSubmit={submit}>
@@ -86,6 +94,7 @@ export function SignIn() {
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
         {hasPasskeys && (challenge === undefined || options !== null) && <button type="button" onClick={prove} disabled={busy}>{t("Sign in with a passkey")}</button>}
         {challenge === undefined && mailed === undefined && ways.mail && <button type="button" onClick={ask} disabled={busy}>{t("Sign in by mail")}</button>}
+        {challenge === undefined && mailed === undefined && <button type="button" onClick={leaveForCompany} disabled={busy}>{t("Sign in with your company")}</button>}
         {challenge === undefined && ways.data.map(({ name, label }) => <a key={name} className="button" href={providerUrl(name)}>{t("Sign in with {provider}", { provider: label })}</a>)}
       </form>
       <Appearance />
@@ -143,6 +152,8 @@ function SignInProblem({ error }: { error: ApiError }) {
   const text = error.code === "INVALID_CREDENTIALS" ? t("The address or the password is wrong.")
     : error.code === "INVALID_TOKEN" ? t("It took too long. Sign in again.")
     : error.code === "INVALID_PASSKEY" ? t("The passkey is unknown, or was refused.")
+    : error.code === "NOT_FOUND" ? t("No company has set up a sign-in for this address.")
+    : error.code === "PROVIDER_REQUIRED" ? t("Your company requires its own sign-in, which opens now.")
     : error.code === "WRONG_CODE" ? t("The code is wrong, or was used before.")
     : error.status === 429 ? t("Too many attempts. Try again in {seconds} s, or reset the password.", { seconds: error.retryAfter ?? "?" })
     : error.status === 0 ? t("The server does not answer")

@@ -51,7 +51,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   // Operations.
   "Cancel deletion": "Löschung abbrechen", "Create deletion": "Löschung verlangen",
   "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
-  "Revoke invitation": "Einladung widerrufen", "Create account domain": "Mail-Domain hinzufügen", "Verify account domain": "Mail-Domain bestätigen", "Delete account domain": "Mail-Domain löschen", "End impersonation": "Handeln im Namen anderer beenden", "Delete role": "Rolle löschen",
+  "Revoke invitation": "Einladung widerrufen", "Create account domain": "Mail-Domain hinzufügen", "Verify account domain": "Mail-Domain bestätigen", "Delete account domain": "Mail-Domain löschen", "Create account provider": "Anmeldedienst hinzufügen", "Update account provider": "Anmeldedienst bearbeiten", "Delete account provider": "Anmeldedienst löschen", "End impersonation": "Handeln im Namen anderer beenden", "Delete role": "Rolle löschen",
   "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",
   "Charge payment": "Zahlung einziehen", "Create refund": "Erstatten", "Create subscription": "Abonnement anlegen", "Cancel subscription": "Abonnement kündigen",
   "Create post": "Beitrag anlegen", "Publish post": "Veröffentlichen", "Schedule post": "Planen", "Unpublish post": "Zurückziehen", "Delete post": "Beitrag löschen",

@@ -33,6 +33,9 @@ pub struct SignIn {
     pub needs_second_factor: bool,
     /// By what the user acts.
     pub means: Means,
+    /// Whether the session is for its account alone, because a party that the account has chosen says who the user is. It
+    /// changes nothing by which the user is known beyond the account.
+    pub is_confined: bool,
 }
 
 /// By what a user acts.
@@ -54,7 +57,7 @@ pub enum Means {
 impl SignIn {
     /// Returns a complete sign-in at a time, in a session.
     pub fn at(at: DateTime<Utc>) -> Self {
-        Self { at, needs_second_factor: false, means: Means::Session }
+        Self { at, needs_second_factor: false, means: Means::Session, is_confined: false }
     }
 }
 
@@ -202,6 +205,7 @@ impl Permit {
         match (reach(method, &caller), method.access) {
             (Ok(reach), _) => {
                 check_means(method, &caller)?;
+                check_confined(method, &caller)?;
                 let permit = Self::new(caller, reach);
                 method.max_auth_age.map_or(Ok(()), |max_age| permit.check_recent(max_age, now))?;
                 Ok(Some(permit))
@@ -333,6 +337,19 @@ fn check_means(method: &Method, caller: &Caller) -> Result<()> {
             Err(Error::with_message(Reason::PermissionDenied, "The impersonation is read-only."))
         }
         Means::Token | Means::Impersonation { .. } => Ok(()),
+    }
+}
+
+/// Checks that a session of one account calls no method about the user beyond it that asks for a recent authentication, such as
+/// one that adds a passkey.
+fn check_confined(method: &Method, caller: &Caller) -> Result<()> {
+    let is_about_user = || method.grant(caller.role()).is_some_and(|grant| grant.reach == Reach::OwnUser);
+    match caller {
+        Caller::User { sign_in, .. } if sign_in.is_confined && method.max_auth_age.is_some() && is_about_user() => {
+            let message = "The session is of one account: sign in again for what concerns the user beyond it.";
+            Err(Error::with_message(Reason::PermissionDenied, message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -38,6 +38,14 @@ diesel::table! {
     }
 }
 diesel::table! {
+    account_providers (id) {
+        id -> Uuid, account_id -> Uuid, issuer -> Text, client_id -> Text, client_secret -> Nullable<Binary>,
+        display_name -> Text, enforced_at -> Nullable<Timestamptz>, groups_claim -> Text, group_names -> Array<Text>,
+        group_roles -> Array<Text>, default_role -> SmallInt, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
     domain_exclusions (account_id, user_id) {
         account_id -> Uuid, user_id -> Uuid, address_hash -> Binary,
     }
@@ -151,7 +159,7 @@ diesel::table! {
         id -> Uuid, user_id -> Uuid, epoch -> Integer, generation -> BigInt, account_id -> Nullable<Uuid>,
         member_id -> Nullable<Uuid>, authenticated_at -> Timestamptz, method -> SmallInt, has_second_factor -> Bool,
         user_agent -> Text, ip_address -> Text, created_at -> Timestamptz, refreshed_at -> Timestamptz,
-        expires_at -> Timestamptz, ended -> Bool, version -> BigInt,
+        expires_at -> Timestamptz, ended -> Bool, version -> BigInt, provider_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -170,6 +178,7 @@ diesel::table! {
 diesel::table! {
     linked_identities (id) {
         id -> Uuid, user_id -> Uuid, issuer -> Text, subject -> Text, email -> Nullable<Text>, created_at -> Timestamptz,
+        provider_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -410,6 +419,9 @@ diesel::allow_tables_to_appear_in_same_query!(users, members, accounts, revocati
 diesel::allow_tables_to_appear_in_same_query!(deletions, members);
 diesel::allow_tables_to_appear_in_same_query!(account_domains, accounts);
 diesel::allow_tables_to_appear_in_same_query!(account_domains, members);
+diesel::allow_tables_to_appear_in_same_query!(account_providers, accounts);
+diesel::allow_tables_to_appear_in_same_query!(account_providers, members);
+diesel::allow_tables_to_appear_in_same_query!(account_providers, users);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
 diesel::allow_tables_to_appear_in_same_query!(linked_identities, users);

@@ -67,7 +67,7 @@ impl TestServer {
     pub async fn sign_in(&self, user: &User) -> Client {
         let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
         let proof = Proof::password(self.app().clock.now());
-        let tokens = sessions::begin(self.app(), user, device, None, proof).await.expect("a session");
+        let tokens = sessions::begin(self.app(), user, device, None, None, proof).await.expect("a session");
         Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some((user.clone(), tokens.account)))
     }
 

@@ -9,12 +9,15 @@ mod manage;
 mod recheck;
 mod verify;
 
-use crate::identity::account_domain::{id::AccountDomainId, model::AccountDomain, store};
+use crate::identity::{
+    account_domain::{id::AccountDomainId, model::AccountDomain, store},
+    user::model::EmailAddress,
+};
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
-    id::AccountId,
+    id::{AccountId, UserId},
     page::{Listed, Page},
 };
 
@@ -36,6 +39,27 @@ const MANAGE: &str = "identity.domains.manage";
 /// `NOT_FOUND`, also for a domain that is not visible to the caller.
 pub async fn get(connection: &Connection, permit: &Permit, id: AccountDomainId) -> Result<AccountDomain> {
     store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns the domain of an address, if an account has verified it.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn verified(connection: &Connection, email: &EmailAddress) -> Result<Option<AccountDomain>> {
+    store::verified(connection, email.domain()).await
+}
+
+/// Returns whether a person, or another user with the mailbox of the address, was removed from an account.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn is_excluded(
+    connection: &Connection,
+    account: AccountId,
+    user: Option<UserId>,
+    email: &EmailAddress,
+) -> Result<bool> {
+    store::is_excluded(connection, account, user, email).await
 }
 
 /// Returns a page of mail domains plus one more if another page follows, and the total unless paging by key.

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Request;
 
 use crate::identity::{
+    account_provider::ops as account_provider,
     auth::ops::{self, SignedIn},
     config::Provider,
     email_change::ops as email_change,
@@ -115,6 +116,16 @@ impl AuthService for Auth {
             |provider: &Provider| pb::SignInProvider { name: provider.name.clone(), label: provider.label.clone() };
         let mail = mail_login::is_offered(&self.app);
         call.read(pb::ListSignInProvidersResponse { data: providers.map(render).collect(), mail })
+    }
+
+    async fn find_sign_in_provider(
+        &self,
+        request: Request<pb::FindSignInProviderRequest>,
+    ) -> Reply<pb::FindSignInProviderResponse> {
+        let call = Call::admit(request)?;
+        let provider = account_provider::find(&self.app, &EmailAddress::parse(&call.message.email)?).await?;
+        let data = pb::SignInProvider { name: provider.id.to_string(), label: provider.display_name };
+        call.read(pb::FindSignInProviderResponse { data: Some(data) })
     }
 
     async fn verify_second_factor(

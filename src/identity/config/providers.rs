@@ -90,7 +90,8 @@ impl Preset {
         }
     }
 
-    fn scopes(self) -> &'static str {
+    /// Returns the scopes that are requested by default.
+    pub fn scopes(self) -> &'static str {
         match self {
             Self::GitHub => "read:user user:email",
             // Apple has the address in the ID token, and the name only in the first response.

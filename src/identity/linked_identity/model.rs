@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::identity::linked_identity::id::LinkedIdentityId;
+use crate::identity::{account_provider::id::AccountProviderId, linked_identity::id::LinkedIdentityId};
 use mainstay_kernel::id::UserId;
 
 /// The maximum number of identities per user.
@@ -13,7 +13,9 @@ pub const MAX_PER_USER: usize = 20;
 pub struct LinkedIdentity {
     pub id: LinkedIdentityId,
     pub user: UserId,
-    /// Identifies the person together with the subject.
+    /// The provider of an account that names the person; `None` for one of the configuration. It identifies the person together
+    /// with the issuer and the subject.
+    pub provider: Option<AccountProviderId>,
     pub issuer: String,
     pub subject: String,
     /// The address that the provider had at the time of the link.

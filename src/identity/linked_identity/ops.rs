@@ -29,7 +29,7 @@ use mainstay_kernel::{
 
 /// Returns the identity of a person, if it is linked.
 pub(crate) async fn find(connection: &mut Connection, person: &Person) -> Result<Option<LinkedIdentity>> {
-    store::find(connection, &person.issuer, &person.subject).await
+    store::find(connection, person).await
 }
 
 /// Returns the identities of the calling user, oldest first.
@@ -59,6 +59,7 @@ pub(crate) async fn insert(work: &mut Work, user: UserId, person: &Person) -> Re
     let identity = LinkedIdentity {
         id: LinkedIdentityId::generate(now),
         user,
+        provider: person.provider,
         issuer: person.issuer.clone(),
         subject: person.subject.clone(),
         // Of a text that is no address, nothing is kept.
@@ -98,7 +99,8 @@ pub(crate) async fn delete_all(connection: &Connection, user: UserId, now: DateT
 /// Removes an identity of the calling user, and queues a mail. The user signs in with the providers that have the issuers.
 ///
 /// # Errors
-/// `NOT_FOUND`; `LAST_SIGN_IN_METHOD` if the user has no password, no passkey and no other identity at such a provider.
+/// `NOT_FOUND`; `LAST_SIGN_IN_METHOD` if the user has no password, no passkey and no other identity at such a provider, or at the
+/// provider of an account.
 pub async fn delete(work: &mut Work, id: LinkedIdentityId, issuers: &[String]) -> Result<()> {
     let (user, ..) = session::caller(&work.permit()?)?;
     let now = work.now();
@@ -108,7 +110,8 @@ pub async fn delete(work: &mut Work, id: LinkedIdentityId, issuers: &[String]) -
     let identities = store::list(connection, user).await?;
     let identity = identities.iter().find(|identity| identity.id == id);
     let identity = identity.ok_or_else(|| Error::not_found("linked identity"))?;
-    let is_left = |other: &LinkedIdentity| other.id != id && issuers.contains(&other.issuer);
+    let is_usable = |other: &LinkedIdentity| other.provider.is_some() || issuers.contains(&other.issuer);
+    let is_left = |other: &LinkedIdentity| other.id != id && is_usable(other);
     if !identities.iter().any(is_left)
         && !users::has_password(connection, user).await?
         && passkeys::count(connection, user).await? == 0

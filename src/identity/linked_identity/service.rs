@@ -23,10 +23,13 @@ pub struct LinkedIdentities {
 
 impl LinkedIdentities {
     fn render(&self, identity: LinkedIdentity) -> pb::LinkedIdentity {
-        let provider = self.app.part::<Providers>().all().find(|provider| provider.issuer == identity.issuer);
+        let configured = || {
+            let provider = self.app.part::<Providers>().all().find(|provider| provider.issuer == identity.issuer);
+            provider.map(|provider| provider.name.clone())
+        };
         pb::LinkedIdentity {
             id: identity.id.to_string(),
-            provider: provider.map(|provider| provider.name.clone()),
+            provider: identity.provider.map(|id| id.to_string()).or_else(configured),
             issuer: identity.issuer,
             email: identity.email,
             create_time: Some(time(identity.created_at)),

@@ -5,7 +5,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    identity::linked_identity::{id::LinkedIdentityId, model::LinkedIdentity},
+    identity::{
+        account_provider::id::AccountProviderId,
+        linked_identity::{id::LinkedIdentityId, model::LinkedIdentity},
+        provider::model::Person,
+    },
     schema::linked_identities,
 };
 use mainstay_kernel::{
@@ -23,12 +27,13 @@ struct Row {
     subject: String,
     email: Option<String>,
     created_at: DateTime<Utc>,
+    provider_id: Option<AccountProviderId>,
 }
 
 impl From<Row> for LinkedIdentity {
     fn from(row: Row) -> Self {
-        let Row { id, user_id: user, issuer, subject, email, created_at } = row;
-        Self { id, user, issuer, subject, email, created_at }
+        let Row { id, user_id: user, issuer, subject, email, created_at, provider_id: provider } = row;
+        Self { id, user, provider, issuer, subject, email, created_at }
     }
 }
 
@@ -44,6 +49,7 @@ pub async fn insert(connection: &Connection, identity: &LinkedIdentity) -> Resul
         linked_identities::subject.eq(&identity.subject),
         linked_identities::email.eq(&identity.email),
         linked_identities::created_at.eq(identity.created_at),
+        linked_identities::provider_id.eq(identity.provider),
     );
     let inserted = diesel::insert_into(linked_identities::table).values(row).execute(&mut &*connection).await;
     match inserted {
@@ -56,9 +62,11 @@ pub async fn insert(connection: &Connection, identity: &LinkedIdentity) -> Resul
 }
 
 /// Returns the identity of a person, if it is linked.
-pub async fn find(connection: &mut Connection, issuer: &str, subject: &str) -> Result<Option<LinkedIdentity>> {
-    let query = linked_identities::table.filter(linked_identities::issuer.eq(issuer));
-    let query = query.filter(linked_identities::subject.eq(subject)).select(Row::as_select());
+pub async fn find(connection: &mut Connection, person: &Person) -> Result<Option<LinkedIdentity>> {
+    let query = linked_identities::table.filter(linked_identities::issuer.eq(&person.issuer));
+    let query = query.filter(linked_identities::subject.eq(&person.subject));
+    let query = query.filter(linked_identities::provider_id.is_not_distinct_from(person.provider));
+    let query = query.select(Row::as_select());
     let row: Option<Row> = query.first(connection).await.optional()?;
     Ok(row.map(LinkedIdentity::from))
 }

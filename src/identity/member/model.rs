@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     files::avatar::model::Avatar,
     identity::{
+        account_provider::enforced::Enforced,
         member::id::MemberId,
         revocation::model::SubjectVersion,
         role::{id::RoleId, model::Assigned},
@@ -146,8 +147,16 @@ impl MemberDetails {
 pub struct Membership {
     pub member: Member,
     pub account_name: String,
-    /// Whether the account requires a second factor.
+    /// What the account requires of the sign-ins of its members.
+    pub policy: SignInPolicy,
+}
+
+/// What an account requires of the sign-ins of its members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SignInPolicy {
     pub requires_second_factor: bool,
+    /// The provider of the account, if it is the only way to sign in.
+    pub enforced: Option<Enforced>,
 }
 
 /// A filter of members, in addition to the caller's visibility.

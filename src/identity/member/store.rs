@@ -10,11 +10,16 @@ use uuid::Uuid;
 
 use crate::{
     files::avatar::model::Avatar,
-    identity::member::{
-        id::MemberId,
-        model::{AccountRole, Filter, MAX_LISTED, Member, MemberDetails, MemberRole, Membership, Person},
+    identity::{
+        account_provider::{enforced::Enforced, id::AccountProviderId},
+        member::{
+            id::MemberId,
+            model::{
+                AccountRole, Filter, MAX_LISTED, Member, MemberDetails, MemberRole, Membership, Person, SignInPolicy,
+            },
+        },
     },
-    schema::{accounts, members, users},
+    schema::{account_providers, accounts, members, users},
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -148,10 +153,17 @@ pub async fn find_active(connection: &Connection, account: AccountId, user: User
 pub async fn of_user(connection: &Connection, user: UserId) -> Result<Vec<Membership>> {
     let query = members::table.inner_join(accounts::table.on(accounts::id.eq(members::account_id)));
     let query = query.filter(members::user_id.eq(user)).order((members::created_at, members::id)).limit(MAX_LISTED);
-    let columns = (Row::as_select(), accounts::name, accounts::requires_second_factor);
-    let rows: Vec<(Row, String, bool)> = query.select(columns).load(&mut &*connection).await?;
-    let membership = |(row, account_name, requires_second_factor): (Row, String, bool)| {
-        Ok(Membership { member: row.try_into()?, account_name, requires_second_factor })
+    let enforced =
+        account_providers::account_id.eq(members::account_id).and(account_providers::enforced_at.is_not_null());
+    let query = query.left_join(account_providers::table.on(enforced));
+    let provider = (account_providers::id.nullable(), account_providers::enforced_at.nullable());
+    let columns = (Row::as_select(), accounts::name, accounts::requires_second_factor, provider);
+    type Columns = (Row, String, bool, (Option<AccountProviderId>, Option<DateTime<Utc>>));
+    let rows: Vec<Columns> = query.select(columns).load(&mut &*connection).await?;
+    let membership = |(row, account_name, requires_second_factor, (provider, since)): Columns| {
+        let enforced = provider.zip(since).map(|(provider, since)| Enforced { provider, since });
+        let policy = SignInPolicy { requires_second_factor, enforced };
+        Ok(Membership { member: row.try_into()?, account_name, policy })
     };
     rows.into_iter().map(membership).collect()
 }

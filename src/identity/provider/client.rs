@@ -1,9 +1,12 @@
 //! Calls to a provider: discovery, the exchange of a code, and the claims about the person.
 
+use std::{sync::Arc, time::Duration};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderValue, Method, header};
+use moka::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
@@ -14,54 +17,110 @@ use super::{
     github,
     model::{Answer, Attempt, Claims, Expected, Person, TokenFault},
 };
-use crate::identity::config::{IdentityConfig, Preset, Provider};
+use crate::{
+    identity::{
+        account_provider::{id::AccountProviderId, model::AccountProvider, ops as account_provider},
+        config::{IdentityConfig, Preset, Provider},
+    },
+    webhooks::WebhooksConfig,
+};
 use mainstay_kernel::{
     app::App,
     clock::Clock,
     error::{Error, Reason, Result},
-    outbound::{self, Kind},
+    outbound::{self, Kind, Receivers},
 };
 
-/// The providers of the configuration.
+/// The maximum number of accounts' providers whose metadata and keys are kept in memory, and how long an unused one is.
+const MAX_OF_ACCOUNTS: u64 = 1000;
+const IDLE: Duration = Duration::from_secs(3600);
+/// The maximum number of concurrent calls to the providers of all accounts.
+const MAX_CALLS: usize = 64;
+
+/// The providers of the configuration, and those of accounts.
 #[derive(Debug)]
-pub struct Providers(Vec<ProviderClient>);
+pub struct Providers {
+    configured: Vec<Arc<ProviderClient>>,
+    /// The clients of accounts' providers, by the id and the version.
+    of_accounts: Cache<(AccountProviderId, i64), Arc<ProviderClient>>,
+    receivers: Receivers,
+}
 
 impl Providers {
-    /// Opens a client of each provider. It calls none of them: one that is unavailable must not stop the start.
+    /// Opens a client of each provider of the configuration. It calls none of them: one that is unavailable must not stop the
+    /// start.
     ///
     /// # Errors
     /// If the system has no root certificates.
     pub fn open(app: &App) -> anyhow::Result<Self> {
         let config = app.config.section::<IdentityConfig>();
         let public_url = config.public_url.as_deref().unwrap_or_default();
-        let client = |provider: &Provider| -> anyhow::Result<ProviderClient> {
-            Ok(ProviderClient {
+        let client = |provider: &Provider| -> anyhow::Result<Arc<ProviderClient>> {
+            Ok(Arc::new(ProviderClient {
                 redirect_uri: format!("{public_url}/auth/oidc/{}/callback", provider.name),
                 documents: Documents::open(&provider.name, app)?,
                 clock: app.clock.clone(),
                 discovery: Discovery::default(),
                 config: provider.clone(),
-            })
+                of_account: None,
+            }))
         };
-        config.providers.iter().map(client).collect::<anyhow::Result<_>>().map(Self)
+        let allow_private = app.config.section::<WebhooksConfig>().allow_private;
+        Ok(Self {
+            configured: config.providers.iter().map(client).collect::<anyhow::Result<_>>()?,
+            of_accounts: Cache::builder().max_capacity(MAX_OF_ACCOUNTS).time_to_idle(IDLE).build(),
+            receivers: Receivers::new(allow_private, MAX_CALLS)?.named("account_provider"),
+        })
     }
 
-    /// Returns a provider by its name.
+    /// Returns a provider of the configuration by its name.
     ///
     /// # Errors
     /// `NOT_FOUND`.
-    pub fn find(&self, name: &str) -> Result<&ProviderClient> {
-        self.0.iter().find(|provider| provider.config.name == name).ok_or_else(|| Error::not_found("sign-in provider"))
+    pub fn find(&self, name: &str) -> Result<Arc<ProviderClient>> {
+        let found = self.configured.iter().find(|provider| provider.config.name == name).cloned();
+        found.ok_or_else(|| Error::not_found("sign-in provider"))
     }
 
-    /// Returns the issuers of all providers.
+    /// Returns the client of an account's provider.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the secret is sealed under another `SECRET_KEY`.
+    pub fn of_account(&self, app: &App, provider: &AccountProvider) -> Result<Arc<ProviderClient>> {
+        let key = (provider.id, provider.version);
+        if let Some(client) = self.of_accounts.get(&key) {
+            return Ok(client);
+        }
+        let name = provider.id.to_string();
+        let client = Arc::new(ProviderClient {
+            redirect_uri: account_provider::redirect_uri(app, provider.id),
+            documents: Documents::guarded(name.clone(), self.receivers.clone()),
+            clock: app.clock.clone(),
+            discovery: Discovery::default(),
+            of_account: Some(OfAccount { id: provider.id, groups_claim: provider.groups_claim.clone() }),
+            config: Provider {
+                name,
+                label: provider.display_name.clone(),
+                preset: Preset::Oidc,
+                issuer: provider.issuer.clone(),
+                client_id: provider.client_id.clone(),
+                client_secret: account_provider::open(&app.secret, provider)?,
+                scopes: Preset::Oidc.scopes().to_owned(),
+                domains: Vec::new(),
+            },
+        });
+        self.of_accounts.insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// Returns the issuers of all providers of the configuration.
     pub fn issuers(&self) -> Vec<String> {
         self.all().map(|provider| provider.issuer.clone()).collect()
     }
 
-    /// Returns the configuration of all providers, in its order.
+    /// Returns the configuration of all its providers, in its order.
     pub fn all(&self) -> impl Iterator<Item = &Provider> {
-        self.0.iter().map(|provider| &provider.config)
+        self.configured.iter().map(|provider| &provider.config)
     }
 }
 
@@ -73,6 +132,15 @@ pub struct ProviderClient {
     documents: Documents,
     clock: Clock,
     discovery: Discovery,
+    of_account: Option<OfAccount>,
+}
+
+/// What the provider of an account has beyond one of the configuration.
+#[derive(Debug)]
+struct OfAccount {
+    id: AccountProviderId,
+    /// The claim with the groups of a person.
+    groups_claim: String,
 }
 
 /// The response of a token endpoint.
@@ -173,7 +241,10 @@ impl ProviderClient {
             name: Option<String>,
         }
         let authenticated_at = claims.auth_time.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let of_account = self.of_account.as_ref();
         let person = Person {
+            provider: of_account.map(|own| own.id),
+            groups: of_account.map(|own| claims.groups(&own.groups_claim)).unwrap_or_default(),
             issuer: claims.iss,
             subject: claims.sub,
             email: claims.email,

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use mainstay_kernel::{
     app::App,
     error::{Error, Reason, Result},
-    outbound::{self, Bounds, Client},
+    outbound::{self, Bounds, Client, Receivers},
 };
 
 const BOUNDS: Bounds = Bounds {
@@ -20,11 +21,26 @@ const BOUNDS: Bounds = Bounds {
     max_attempts: 2,
 };
 
+/// The maximum size of a document of a provider that an account has chosen, in bytes.
+const MAX_BYTES: usize = 256 << 10;
+/// The maximum number of concurrent calls to such a provider.
+const MAX_CALLS: usize = 4;
+
 /// Calls one provider.
 #[derive(Debug)]
 pub(super) struct Documents {
     provider: String,
-    client: Client,
+    channel: Channel,
+}
+
+/// How a provider is called.
+#[derive(Debug)]
+enum Channel {
+    /// The operator has chosen the provider.
+    Trusted(Client),
+    /// An account has chosen the provider, which is therefore called at public addresses only, and by few calls at a time: a slow
+    /// one leaves the places of the others.
+    Guarded(Receivers, Semaphore),
 }
 
 impl Documents {
@@ -35,7 +51,12 @@ impl Documents {
     pub(super) fn open(provider: &str, app: &App) -> anyhow::Result<Self> {
         // Metrics and alerts of each provider are apart. The name lives as long as the process.
         let label = format!("oidc_{provider}").leak();
-        Ok(Self { provider: provider.to_owned(), client: Client::new(label, BOUNDS, &app.alerts)? })
+        Ok(Self { provider: provider.to_owned(), channel: Channel::Trusted(Client::new(label, BOUNDS, &app.alerts)?) })
+    }
+
+    /// Opens the client of a provider that an account has chosen.
+    pub(super) fn guarded(provider: String, receivers: Receivers) -> Self {
+        Self { provider, channel: Channel::Guarded(receivers, Semaphore::new(MAX_CALLS)) }
     }
 
     /// Sends a request.
@@ -46,7 +67,14 @@ impl Documents {
         &self,
         request: outbound::Request,
     ) -> std::result::Result<outbound::Response, outbound::Error> {
-        self.client.send(request).await
+        match &self.channel {
+            Channel::Trusted(client) => client.send(request).await,
+            Channel::Guarded(receivers, places) => {
+                // The semaphore is never closed.
+                let _place = places.acquire().await;
+                receivers.fetch(request, MAX_BYTES).await
+            }
+        }
     }
 
     /// Reads a JSON document.
@@ -60,7 +88,7 @@ impl Documents {
             request = request.header(header::AUTHORIZATION, bearer);
         }
         let request = request.header(header::ACCEPT, "application/json").body(Bytes::new());
-        let response: outbound::Response = self.client.send(request.map_err(|error| self.wrong(url, error))?).await?;
+        let response: outbound::Response = self.send(request.map_err(|error| self.wrong(url, error))?).await?;
         self.read(response.body())
     }
 

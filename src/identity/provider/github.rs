@@ -44,6 +44,7 @@ pub(super) async fn person(documents: &Documents, issuer: &str, token: &SecretSt
     let addresses: Option<Vec<Address>> = documents.optional(&format!("{api}/user/emails"), token).await;
     let primary = addresses.unwrap_or_default().into_iter().find(|address| address.primary);
     Ok(Person {
+        provider: None,
         issuer: issuer.to_owned(),
         // The login can be changed, and then belongs to another person.
         subject: user.id.to_string(),
@@ -51,6 +52,7 @@ pub(super) async fn person(documents: &Documents, issuer: &str, token: &SecretSt
         email: primary.map(|address| address.email),
         name: user.name.or(Some(user.login)),
         hosted_domain: None,
+        groups: Vec::new(),
         authenticated_at: None,
     })
 }

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use crate::identity::account_provider::id::AccountProviderId;
 use mainstay_kernel::{
     error::{Error, Result},
     id::{SessionId, UserId},
@@ -32,7 +33,9 @@ const LABEL: &str = "provider sign-ins v1";
 /// A person, as a provider knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Identifies the person together with the subject.
+    /// The provider of an account that names the person; `None` for one of the configuration. It identifies the person together
+    /// with the issuer and the subject.
+    pub provider: Option<AccountProviderId>,
     pub issuer: String,
     pub subject: String,
     pub email: Option<String>,
@@ -41,6 +44,8 @@ pub struct Person {
     pub name: Option<String>,
     /// The Google Workspace of the person, by its primary domain.
     pub hosted_domain: Option<String>,
+    /// The groups of the person at the provider of an account.
+    pub groups: Vec<String>,
     /// When the person authenticated at the provider; `None` if it does not say, because it may be long ago.
     pub authenticated_at: Option<DateTime<Utc>>,
 }

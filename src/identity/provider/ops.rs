@@ -1,6 +1,8 @@
 //! Sign-in with a provider: the browser is sent there, and its return ends in a session or a link.
 
-use std::{net::IpAddr, time::Duration};
+mod account;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use secrecy::SecretString;
@@ -8,6 +10,7 @@ use secrecy::SecretString;
 use crate::{
     identity::{
         account_domain::ops as account_domain,
+        account_provider::{id::AccountProviderId, model::AccountProvider, ops as account_provider},
         auth::{
             limits,
             networks::KnownNetworks,
@@ -87,19 +90,36 @@ pub async fn begin(
     is_fresh: bool,
     device_token: Option<String>,
 ) -> Result<Begun> {
-    let provider = app.part::<Providers>().find(name)?;
+    let (provider, _) = client(app, name).await?;
     let attempt = Attempt::begin(name, return_path, intent, app.clock.now()).of_device(device_token);
     let url = provider.authorization_url(&attempt, is_fresh).await?;
     Ok(Begun { url, cookie: attempt.seal(&app.secret)?, is_form_post: provider.is_form_post() })
 }
 
+/// Returns the client of a provider: one of the configuration by its name, or that of an account by its id.
+async fn client(app: &App, name: &str) -> Result<(Arc<ProviderClient>, Option<AccountProvider>)> {
+    let providers = app.part::<Providers>();
+    // A name in the configuration has no hyphen, and the id of an account's provider has some.
+    if !name.contains('-') {
+        return Ok((providers.find(name)?, None));
+    }
+    let id = AccountProviderId::parse(name).map_err(|_| Error::not_found("sign-in provider"))?;
+    let provider = account_provider::by_id(app, id).await?;
+    Ok((providers.of_account(app, &provider)?, Some(provider)))
+}
+
 /// Begins a link to the user of a refresh token, who must have authenticated recently, with all factors that are required.
 ///
 /// # Errors
-/// As [`begin`]; those of [`session::of_token`]; `REAUTHENTICATION_REQUIRED`.
+/// As [`begin`]; those of [`session::of_token`]; `REAUTHENTICATION_REQUIRED`; `NOT_FOUND` for the provider of an account, which
+/// links people by their addresses alone; `SESSION_OF_ONE_ACCOUNT` for a session of such a provider.
 pub async fn begin_link(app: &App, name: &str, return_path: String, token: &str) -> Result<Begun> {
     let session = session::of_token(app, token).await?;
     session::check_recent(&session, app.clock.now())?;
+    app.part::<Providers>().find(name)?;
+    if session.provider.is_some() {
+        return Err(IdentityReason::SessionOfOneAccount.into());
+    }
     begin(app, name, return_path, Intent::link(session.user, session.id), false, None).await
 }
 
@@ -120,20 +140,22 @@ pub async fn finish(app: &App, name: &str, answer: Answer, browser: Browser) -> 
 async fn complete(app: &App, attempt: &Attempt, answer: &Answer, browser: Browser) -> Result<Finished> {
     limits::provider_sign_in(app, browser.from).await?;
     use_up(app, attempt).await?;
-    let provider = app.part::<Providers>().find(&attempt.provider)?;
+    let (client, of_account) = client(app, &attempt.provider).await?;
     if let Some(error) = &answer.error {
         tracing::info!(provider = attempt.provider, error, "a provider refused a sign-in");
         return Err(Error::with_message(Reason::PermissionDenied, "The provider refused the sign-in."));
     }
-    let person = provider.person(attempt, answer).await?;
-    match attempt.intent {
-        Intent::SignIn => {
-            let device_token = attempt.device_token.clone().map(SecretString::from);
-            sign_in_as(app, provider, person, browser, device_token).await.map(Finished::SignedIn)
+    let person = client.person(attempt, answer).await?;
+    let device_token = attempt.device_token.clone().map(SecretString::from);
+    match (attempt.intent, of_account) {
+        (Intent::SignIn, None) => sign_in_as(app, &client, person, browser, device_token).await.map(Finished::SignedIn),
+        (Intent::SignIn, Some(provider)) => {
+            account::sign_in(app, provider, person, browser, device_token).await.map(Finished::SignedIn)
         }
-        Intent::Link { user, session } => {
+        (Intent::Link { user, session }, None) => {
             link(app, UserId(user), SessionId(session), person).await.map(|()| Finished::Linked)
         }
+        (Intent::Link { .. }, Some(_)) => Err(Reason::InvalidToken.into()),
     }
 }
 
@@ -163,6 +185,14 @@ async fn link(app: &App, user: UserId, session: SessionId, person: Person) -> Re
     transaction.await
 }
 
+/// Returns the proof that a provider gives.
+fn proof_of(app: &App, person: &Person) -> Proof {
+    let now = app.clock.now();
+    // A provider that has a session of the browser may have asked nothing: only its word makes the sign-in a recent one.
+    let at = person.authenticated_at.map_or(DateTime::UNIX_EPOCH, |at| at.min(now).max(DateTime::UNIX_EPOCH));
+    Proof { at, method: Method::Provider, has_second_factor: false }
+}
+
 /// Signs in the user of a person: the linked one, or the customer whose address the provider assigns, or a new customer.
 async fn sign_in_as(
     app: &App,
@@ -171,11 +201,8 @@ async fn sign_in_as(
     browser: Browser,
     device_token: Option<SecretString>,
 ) -> Result<SignedIn> {
-    let now = app.clock.now();
-    // A provider that has a session of the browser may have asked nothing: only its word makes the sign-in a recent one.
-    let at = person.authenticated_at.map_or(DateTime::UNIX_EPOCH, |at| at.min(now).max(DateTime::UNIX_EPOCH));
-    let (issuer, subject) = (person.issuer.as_str(), person.subject.as_str());
-    let find = async move |connection: &mut Connection| users::by_identity(connection, issuer, subject).await;
+    let (proof, known) = (proof_of(app, &person), &person);
+    let find = async move |connection: &mut Connection| users::by_identity(connection, known).await;
     let user = match app.database.autocommit(find).await? {
         Some(user) => user,
         None => unknown(app, &client.config, person, browser.from).await?,
@@ -185,9 +212,8 @@ async fn sign_in_as(
         return Err(IdentityReason::UserDeactivated.into());
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, browser.from).await;
-    let proof = Proof { at, method: Method::Provider, has_second_factor: false };
     let known = auth::known_device(app, &user.email, device_token.as_ref());
-    let proved = Proved { user, is_known, device: known, proof, remembered: None };
+    let proved = Proved { user, is_known, device: known, proof, remembered: None, provider: None };
     auth::finish(app, proved, browser.device, None, browser.from).await
 }
 
@@ -256,8 +282,7 @@ fn verified_address(provider: &Provider, person: &Person) -> Result<EmailAddress
 async fn register(app: &App, email: EmailAddress, person: Person) -> Result<User> {
     registration::admit(app, &email)?;
     account_domain::renew(app, &email).await?;
-    let local = email.as_str().split('@').next().unwrap_or_default().to_owned();
-    let name = person.name.as_deref().and_then(|name| user::name(name).ok()).unwrap_or(local);
+    let name = user::name_of(person.name.as_deref(), &email);
     let profile = Profile::new(email, name, Role::Customer);
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();

@@ -15,5 +15,5 @@ pub use request::request;
 
 pub(crate) use request::admit;
 
-pub(crate) use create::{Profile, create, create_without_password, no_password, register};
+pub(crate) use create::{Profile, create, create_without_password, no_password, register, register_in};
 pub(crate) use notice::{Notice, notice};

@@ -264,6 +264,19 @@ pub(crate) async fn check_power(
     }
 }
 
+/// Returns whether a role exists that the members of an account may have.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn exists(connection: &Connection, account: AccountId, role: Assigned) -> Result<bool> {
+    let Assigned::Custom(id) = role else { return Ok(true) };
+    match store::get(connection, Visibility::All, id).await {
+        Ok(role) => Ok(role.owner == Some(account)),
+        Err(error) if error.reason() == Reason::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Returns the scopes of a role.
 ///
 /// # Errors

@@ -3,7 +3,10 @@
 //! A refresh token names its session and a generation. The session stores the current generation and its start time.
 //! These suffice to distinguish a valid token, the token of a concurrent refresh, and a stolen token.
 
-use crate::identity::member::{id::MemberId, model::Member};
+use crate::identity::{
+    account_provider::id::AccountProviderId,
+    member::{id::MemberId, model::Member},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     id::{AccountId, SessionId, UserId},
@@ -116,6 +119,8 @@ pub struct Session {
     pub generation: u32,
     /// The account whose data the session reaches; `None` if the user is a member of none.
     pub account: Option<SessionAccount>,
+    /// The provider of the account with which the session began. The session opens this account alone.
+    pub provider: Option<AccountProviderId>,
     /// When the user last proved who they are.
     pub authenticated_at: DateTime<Utc>,
     /// How the user last did so.
@@ -157,6 +162,7 @@ impl Session {
             epoch,
             generation: 1,
             account: None,
+            provider: None,
             authenticated_at: now,
             method: Method::Password,
             has_second_factor: false,
@@ -200,6 +206,12 @@ impl Session {
     #[must_use]
     pub fn of_account(self, member: Option<&Member>) -> Self {
         Self { account: member.map(SessionAccount::from), ..self }
+    }
+
+    /// Returns the session of a provider.
+    #[must_use]
+    pub fn of_provider(self, provider: Option<AccountProviderId>) -> Self {
+        Self { provider, ..self }
     }
 }
 

@@ -8,9 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
+    account_provider::id::AccountProviderId,
     config::{IdentityConfig, SecondFactorPolicy},
     member::{
-        model::{Member, Membership},
+        model::{Member, Membership, SignInPolicy},
         store as members,
     },
     role::{model::Granted, ops as role},
@@ -26,6 +27,7 @@ use crate::identity::{
         store::{self, Wanted},
     },
 };
+use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
@@ -59,18 +61,26 @@ pub(crate) fn life(app: &App) -> SessionLife {
 }
 
 /// Begins a session of an account: the named one, or else that of the user's last session, or else that of the oldest
-/// membership.
+/// membership. Of several accounts, one that requires another provider is not taken. A session of the provider of an account
+/// names the account.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn begin(app: &App, user: &User, device: Device, account: Option<AccountId>, proof: Proof) -> Result<Pair> {
-    let (member, account_requires) = match membership(app, user.id, account).await? {
-        Some(Membership { member, requires_second_factor, .. }) => (Some(member), requires_second_factor),
-        None => (None, false),
+/// `NOT_FOUND` if the user is not a member of the named account; `PROVIDER_REQUIRED` if the account, or each of them, requires
+/// another provider; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn begin(
+    app: &App,
+    user: &User,
+    device: Device,
+    account: Option<AccountId>,
+    provider: Option<AccountProviderId>,
+    proof: Proof,
+) -> Result<Pair> {
+    let (member, policy) = match membership(app, user, account, provider).await? {
+        Some(Membership { member, policy, .. }) => (Some(member), policy),
+        None => (None, SignInPolicy::default()),
     };
-    let session = new(app, user, device).renew(proof).of_account(member.as_ref());
-    let granted =
-        granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, account_requires)).await?;
+    let session = new(app, user, device).renew(proof).of_account(member.as_ref()).of_provider(provider);
+    let granted = granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, policy)).await?;
     insert(app, &session).await?;
     issue(app, user, member.as_ref(), &granted, &session).await
 }
@@ -113,17 +123,30 @@ pub async fn begin_with(
 }
 
 /// Returns the membership that a new session of a user has; `None` if the user is a member of no account.
-async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Result<Option<Membership>> {
-    let members = app.database.autocommit(async move |connection| members::of_user(connection, user).await).await?;
+async fn membership(
+    app: &App,
+    user: &User,
+    account: Option<AccountId>,
+    provider: Option<AccountProviderId>,
+) -> Result<Option<Membership>> {
+    let id = user.id;
+    let mut members = app.database.autocommit(async move |connection| members::of_user(connection, id).await).await?;
+    let check = |own: &Membership| check_provider(user, Some(&own.member), own.policy, provider);
     if let Some(account) = account {
         let membership = members.into_iter().find(|membership| membership.member.account == account);
-        return membership.map(Some).ok_or_else(|| Error::not_found("account"));
+        let membership = membership.ok_or_else(|| Error::not_found("account"))?;
+        return check(&membership).map(|()| Some(membership));
+    }
+    let refusal = members.first().map_or(Ok(()), check);
+    members.retain(|membership| check(membership).is_ok());
+    if members.is_empty() {
+        return refusal.map(|()| None);
     }
     // Without a choice, no session is looked up.
     if members.len() < 2 {
         return Ok(members.into_iter().next());
     }
-    let last = read_all(app, user)
+    let last = read_all(app, id)
         .await?
         .into_iter()
         .max_by_key(|session| session.refreshed_at)
@@ -147,7 +170,7 @@ pub(crate) async fn of_token(app: &App, token: &str) -> Result<Session> {
         return Err(Reason::SessionRevoked.into());
     };
     let owner = owner(app, &session, None).await?;
-    if needs_second_factor(app, &owner.user, &session, owner.account_requires) {
+    if needs_second_factor(app, &owner.user, &session, owner.policy) {
         return Err(Reason::SecondFactorRequired.into());
     }
     Ok(session)
@@ -169,30 +192,50 @@ pub(crate) fn check_recent(session: &Session, now: DateTime<Utc>) -> Result<()> 
 struct Owner {
     user: User,
     member: Option<Member>,
-    /// Whether the account of the membership requires a second factor.
-    account_requires: bool,
+    /// What the account of the membership requires.
+    policy: SignInPolicy,
 }
 
 impl Owner {
     async fn issue(&self, app: &App, session: &Session) -> Result<Pair> {
         let (user, member) = (&self.user, self.member.as_ref());
-        let needs = needs_second_factor(app, user, session, self.account_requires);
+        let needs = needs_second_factor(app, user, session, self.policy);
         issue(app, user, member, &granted(app, user, member, needs).await?, session).await
     }
 }
 
-/// Returns whether the user must prove a second factor, or add one, before anything else.
-fn needs_second_factor(app: &App, user: &User, session: &Session, account_requires: bool) -> bool {
+/// Checks that a session which began with a provider may have a membership. The staff reaches every account without one.
+fn check_provider(
+    user: &User,
+    member: Option<&Member>,
+    policy: SignInPolicy,
+    provider: Option<AccountProviderId>,
+) -> Result<()> {
+    match (member, policy.enforced) {
+        (Some(member), Some(enforced)) if user.role == Role::Customer => enforced.check(member.is_owner(), provider),
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether the user must prove a second factor, or add one, before anything else. The account decides about the factors
+/// at its own provider.
+fn needs_second_factor(app: &App, user: &User, session: &Session, policy: SignInPolicy) -> bool {
     let of_staff = app.config.section::<IdentityConfig>().second_factor_staff == SecondFactorPolicy::Required;
-    let is_required = account_requires || (of_staff && user.role != Role::Customer);
+    let of_account = policy.requires_second_factor && session.provider.is_none();
+    let is_required = of_account || (of_staff && user.role != Role::Customer);
     is_required && !(session.has_second_factor && user.second_factor_at.is_some())
 }
 
 /// Returns the user of a session with the current role, and the membership: that of the session or, if an account is named,
 /// that in this account. A session without an account takes the oldest membership. The session has ended if the user was
-/// removed or has begun an epoch that does not admit it, if its membership ended, or if it was revoked.
+/// removed or has begun an epoch that does not admit it, if its membership ended, or if it was revoked. A session of the
+/// provider of an account has no other account.
 async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Result<Owner> {
     let (user, id) = (session.user, session.id);
+    let is_other = |account| session.account.is_none_or(|own| own.account != account);
+    if session.provider.is_some() && account.is_some_and(is_other) {
+        return Err(IdentityReason::SessionOfOneAccount.into());
+    }
     let wanted = match (account, session.account) {
         (Some(account), _) => Wanted::Account(account),
         (None, Some(own)) => Wanted::Member(own.member),
@@ -200,11 +243,14 @@ async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Resu
     };
     let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id, wanted).await);
     let owner = owner.await?.filter(|(user, ..)| user.epoch.admits(id, session.epoch));
-    let (user, member, account_requires) = owner.ok_or(Reason::SessionRevoked)?;
+    // The provider of an account never speaks for the staff, which the customer may have joined since.
+    let owner = owner.filter(|(user, ..)| session.provider.is_none() || user.role == Role::Customer);
+    let (user, member, policy) = owner.ok_or(Reason::SessionRevoked)?;
+    check_provider(&user, member.as_ref(), policy, session.provider)?;
     match (&member, wanted) {
         (None, Wanted::Member(_)) => Err(Reason::SessionRevoked.into()),
         (None, Wanted::Account(_)) => Err(Error::not_found("account")),
-        _ => Ok(Owner { user, member, account_requires }),
+        _ => Ok(Owner { user, member, policy }),
     }
 }
 

@@ -11,6 +11,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::{
     identity::{
+        account_provider::id::AccountProviderId,
         member::id::MemberId,
         session::model::{Device, MAX_PER_USER, Method, Session, SessionAccount},
     },
@@ -41,6 +42,7 @@ struct Row {
     expires_at: DateTime<Utc>,
     ended: bool,
     version: i64,
+    provider_id: Option<AccountProviderId>,
 }
 
 /// A session as read, with its version.
@@ -62,6 +64,7 @@ impl TryFrom<Row> for StoredSession {
             epoch: row.epoch,
             generation: u32::try_from(row.generation).map_err(|_| corrupt("sessions", id, "generation"))?,
             account: own.map(|(account, member)| SessionAccount { account, member }),
+            provider: row.provider_id,
             authenticated_at: row.authenticated_at,
             method: Method::from_number(row.method.into()).ok_or_else(|| corrupt("sessions", id, "method"))?,
             has_second_factor: row.has_second_factor,
@@ -105,6 +108,7 @@ pub async fn insert(connection: &mut Connection, session: &Session) -> Result<()
         sessions::ip_address.eq(&session.device.address),
         sessions::created_at.eq(session.created_at),
         sessions::version.eq(1_i64),
+        sessions::provider_id.eq(session.provider),
     );
     diesel::insert_into(sessions::table).values(row).execute(connection).await?;
     let over = diesel::sql_query(OVER).bind::<SqlUuid, _>(session.user).bind::<BigInt, _>(MAX_PER_USER);

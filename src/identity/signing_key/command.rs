@@ -5,14 +5,16 @@ use std::process::ExitCode;
 use clap::Parser;
 use mainstay_kernel::command::{Command, Program, for_operator, print};
 
-use crate::identity::{second_factor::ops as second_factor, signing_key::ops};
+use crate::identity::{
+    account_provider::ops as account_provider, second_factor::ops as second_factor, signing_key::ops,
+};
 
 /// Manage the keys that sign access tokens.
 #[derive(Debug, Parser)]
 pub(crate) enum Keys {
     /// Create a new signing key; tokens signed with the previous one stay valid.
     Rotate,
-    /// Seal the second factors again with the present SECRET_KEY, so that the earlier ones in it can be dropped.
+    /// Seal the second factors and the secrets of accounts' providers again with the present SECRET_KEY, so that the earlier ones in it can be dropped.
     Reseal,
 }
 
@@ -29,6 +31,8 @@ impl Command for Keys {
             Self::Reseal => {
                 let count = for_operator(second_factor::reseal(&app).await)?;
                 print(&format!("{count} second factors are sealed with the present SECRET_KEY.\n"))?;
+                let count = for_operator(account_provider::reseal(&app).await)?;
+                print(&format!("{count} secrets of accounts' providers are sealed with it, too.\n"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

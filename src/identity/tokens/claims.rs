@@ -47,6 +47,9 @@ pub(super) struct Claims {
     /// Whether the user must prove or add a second factor before anything else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) needs_second_factor: bool,
+    /// Whether the session is of its account alone, because it began with the provider of the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) confined: bool,
     /// The staff that acts in the name of the user (RFC 8693, 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) act: Option<Act>,

@@ -111,6 +111,7 @@ impl Tokens {
             auth_time: authenticated.timestamp(),
             amr: methods.iter().map(|&method| method.to_owned()).collect(),
             needs_second_factor,
+            confined: session.provider.is_some(),
             act: None,
         }
     }

@@ -80,7 +80,8 @@ impl Tokens {
             role: act.rid.zip(act.rver).map(|(id, version)| SubjectVersion::new(id, version)),
             key: None,
         });
-        let sign_in = SignIn { needs_second_factor: claims.needs_second_factor, means, ..SignIn::at(at) };
+        let (needs_second_factor, is_confined) = (claims.needs_second_factor, claims.confined);
+        let sign_in = SignIn { at, needs_second_factor, means, is_confined };
         let account = claims.acct.map(AccountId);
         let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
         let claims = TokenClaims { user, session, epoch: claims.epoch, member, role, key: None };

@@ -215,6 +215,12 @@ pub fn name(text: &str) -> Result<String> {
     Ok(name)
 }
 
+/// Returns the name of a person at a provider: the stated one or, if it is none, the local part of the address.
+pub fn name_of(stated: Option<&str>, email: &EmailAddress) -> String {
+    let local = || email.as_str().split('@').next().unwrap_or_default().to_owned();
+    stated.and_then(|text| name(text).ok()).unwrap_or_else(local)
+}
+
 /// A user as the recipient of mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     files::avatar::model::Avatar,
     identity::{
+        provider::model::Person,
         revocation::{model::Epoch, store as revocation},
         role::id::RoleId,
         user::model::{Deactivation, EmailAddress, Filter, Language, Role, State, User},
@@ -209,11 +210,13 @@ pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Resu
 }
 
 /// Returns the user to whom a person at a provider is linked.
-pub async fn by_identity(connection: &mut Connection, issuer: &str, subject: &str) -> Result<Option<User>> {
-    let linked = linked_identities::table.filter(linked_identities::issuer.eq(issuer));
-    let linked = linked.filter(linked_identities::subject.eq(subject)).select(linked_identities::user_id);
+pub async fn by_identity(connection: &Connection, person: &Person) -> Result<Option<User>> {
+    let linked = linked_identities::table.filter(linked_identities::issuer.eq(&person.issuer));
+    let linked = linked.filter(linked_identities::subject.eq(&person.subject));
+    let linked = linked.filter(linked_identities::provider_id.is_not_distinct_from(person.provider));
+    let linked = linked.select(linked_identities::user_id);
     let query = users::table.filter(users::id.eq_any(linked)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     row.map(User::try_from).transpose()
 }
 

@@ -69,7 +69,7 @@ async fn a_session_without_the_proof_authenticates_again() {
     };
     let user = app.app.database.autocommit(read).await.expect("a user");
     let (device, proof) = (Device::default(), Proof::password(app.app.clock.now()));
-    let pair = sessions::begin(&app.app, &user, device, None, proof).await.expect("a session");
+    let pair = sessions::begin(&app.app, &user, device, None, None, proof).await.expect("a session");
     let token = secrecy::ExposeSecret::expose_secret(&pair.access).to_owned();
     let me = Actor::bearer(&app.endpoint, token);
     me.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.failure("SECOND_FACTOR_REQUIRED");

@@ -29,6 +29,9 @@ fn the_methods_that_need_a_recent_authentication() {
     names.sort_unstable();
     let expected = [
         "AccountDomainService.CreateAccountDomain",
+        "AccountProviderService.CreateAccountProvider",
+        "AccountProviderService.DeleteAccountProvider",
+        "AccountProviderService.UpdateAccountProvider",
         "AccountService.TransferOwnership",
         "DataExportService.CreateDataExport",
         "ImpersonationService.StartImpersonation",

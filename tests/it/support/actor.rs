@@ -274,7 +274,8 @@ async fn begin_session(app: &App, user: &User) -> String {
     let owner = app.database.autocommit(async move |connection| users::get(connection, Visibility::All, id).await);
     let device = Device::new("tests", "127.0.0.1".to_owned());
     let proof = Proof::password(app.clock.now());
-    let tokens = sessions::begin(app, &owner.await.expect("a user"), device, None, proof).await.expect("a session");
+    let tokens =
+        sessions::begin(app, &owner.await.expect("a user"), device, None, None, proof).await.expect("a session");
     tokens.access.expose_secret().to_owned()
 }
 

@@ -100,7 +100,8 @@ async fn every_list_is_empty_under_the_account_of_another_caller() {
              UNION ALL SELECT id::text FROM subscriptions WHERE account_id = '{account}' UNION ALL SELECT id::text FROM \
              audit_entries WHERE account_id = '{account}' UNION ALL SELECT id::text FROM invitations WHERE account_id = \
              '{account}' UNION ALL SELECT id::text FROM service_keys WHERE account_id = '{account}' UNION ALL SELECT id::text \
-             FROM account_domains WHERE account_id = '{account}'"
+             FROM account_domains WHERE account_id = '{account}' UNION ALL SELECT id::text FROM account_providers WHERE account_id = \
+             '{account}'"
         );
         let ids = super::names(&app.database, &query).await;
         assert!(!ids.is_empty(), "{method}: the account has members");

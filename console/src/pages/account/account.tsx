@@ -17,6 +17,7 @@ import type { Account } from "./api";
 import { AddDomain, Domains } from "./domains";
 import { Invitations, Invite } from "./invitations";
 import { Members } from "./members";
+import { Providers } from "./providers";
 import { TransferOwnership } from "./transfer";
 import { NoAccount } from "./no-account";
 import { NewRole, Roles, useMayManage } from "./roles";
@@ -75,7 +76,7 @@ export function AccountFrame({ account, above, overview, end, children }: { acco
       {shown === "overview" && overview}
       {shown === "members" && <Members accountId={account.id} />}
       {shown === "invitations" && <Invitations accountId={account.id} />}
-      {shown === "domains" && <Domains accountId={account.id} />}
+      {shown === "domains" && <><Domains accountId={account.id} /><Providers accountId={account.id} /></>}
       {shown === "roles" && <Roles accountId={account.id} />}
       {end}
     </PageFrame>

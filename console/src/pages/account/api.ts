@@ -11,6 +11,7 @@ export type Account = Schemas["Account"];
 export type Member = Schemas["Member"];
 export type Invitation = Schemas["Invitation"];
 export type AccountDomain = Schemas["AccountDomain"];
+export type AccountProvider = Schemas["AccountProvider"];
 /** The roles of people who join by a mail domain, as a request names them. */
 export type DomainRole = NonNullable<paths["/api/v1/account-domains"]["post"]["requestBody"]>["content"]["application/json"]["role"];
 export type Role = paths["/api/v1/roles/{roleId}"]["get"]["responses"]["200"]["content"]["application/json"]["data"];

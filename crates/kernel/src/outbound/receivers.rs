@@ -1,6 +1,6 @@
-//! Calls to webhook receivers, whose hosts are user-supplied. The client therefore can't reach internal networks. The
-//! failure of one receiver is no evidence about another, so that there is no circuit breaker and no alert. Retries are
-//! up to the caller.
+//! Calls to hosts that users choose, such as webhook receivers. The client therefore can't reach internal networks. The
+//! failure of one host is no evidence about another, so that there is no circuit breaker and no alert. Retries are up to the
+//! caller.
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -15,13 +15,15 @@ use crate::outbound::{
     within_deadline,
 };
 
-const PROVIDER: &str = "webhooks";
+const WEBHOOKS: &str = "webhooks";
 /// The time limit of a call.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The client for webhook receivers. Cheap to clone.
+/// The client for webhook receivers, and for other hosts that users choose. Cheap to clone.
 #[derive(Clone)]
 pub struct Receivers {
+    /// What the receivers are in spans and errors.
+    name: &'static str,
     sender: Sender,
     guard: Guard,
 }
@@ -53,43 +55,62 @@ impl Receivers {
     /// Creates a client that sends nothing. `answer` returns the status and the duration of each response. It serves
     /// the deliveries of sample data, whose receivers do not exist.
     pub fn scripted(answer: fn(&Request) -> (StatusCode, Duration)) -> Self {
-        Self { sender: Sender::Script(answer), guard: Guard { allow_private: false, look_up: system() } }
+        let guard = Guard { allow_private: false, look_up: system() };
+        Self { name: WEBHOOKS, sender: Sender::Script(answer), guard }
+    }
+
+    /// Returns the client under another name in spans and errors.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
         let sender = Sender::Network(transport::guarded(guard.clone())?, Arc::new(Semaphore::new(slots)));
-        Ok(Self { sender, guard })
+        Ok(Self { name: WEBHOOKS, sender, guard })
     }
 
-    /// Sends a request once and reads the response. It does not follow redirects, which count as failures.
+    /// Sends a request once and reads the status of the response. It does not follow redirects, which count as failures.
     ///
     /// # Errors
     /// An unsuccessful response, no response, or a host that is not public.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        self.exchange(request, None).await
+    }
+
+    /// As [`send`](Self::send), with the body of the response, of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send), and a longer body.
+    pub async fn fetch(&self, request: Request, max_bytes: usize) -> Result<Response, Error> {
+        self.exchange(request, Some(max_bytes)).await
+    }
+
+    async fn exchange(&self, request: Request, max_answer: Option<usize>) -> Result<Response, Error> {
         // An IP address in the URL is not resolved, so that the guard would not check it.
         let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']);
         if !self.guard.allow_private && host.parse::<IpAddr>().is_ok_and(|address| !is_public(address)) {
-            return Err(Error::not_connected(PROVIDER, PRIVATE.to_owned()));
+            return Err(Error::not_connected(self.name, PRIVATE.to_owned()));
         }
         match &self.sender {
             Sender::Network(transport, slots) => {
-                let _slot = take_slot(PROVIDER, slots)?;
-                let exchange = classify::exchange(PROVIDER, transport.clone(), request, None);
-                within_deadline(PROVIDER, TOTAL_TIMEOUT, exchange).await
+                let _slot = take_slot(self.name, slots)?;
+                let exchange = classify::exchange(self.name, transport.clone(), request, max_answer);
+                within_deadline(self.name, TOTAL_TIMEOUT, exchange).await
             }
             Sender::Script(answer) => {
                 let (status, duration) = answer(&request);
                 tokio::time::sleep(duration).await;
                 let mut response = Response::default();
                 *response.status_mut() = status;
-                if status.is_success() { Ok(response) } else { Err(Error::from_response(PROVIDER, response)) }
+                if status.is_success() { Ok(response) } else { Err(Error::from_response(self.name, response)) }
             }
         }
     }
 
     /// Returns the error for a request that can't be built.
     pub fn invalid_request(error: &http::Error) -> Error {
-        Error::not_connected(PROVIDER, format!("the request can't be made: {error}"))
+        Error::not_connected(WEBHOOKS, format!("the request can't be made: {error}"))
     }
 }
 

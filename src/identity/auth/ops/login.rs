@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{audited, new_place};
 use crate::{
     identity::{
+        account_provider::id::AccountProviderId,
         auth::{limits, networks::KnownNetworks, password::Password},
         config::IdentityConfig,
         credential::model::{self as token, DeviceId},
@@ -61,6 +62,8 @@ pub(crate) struct Proved {
     pub(crate) proof: Proof,
     /// The remembered device in place of a second factor.
     pub(crate) remembered: Option<RememberedDeviceId>,
+    /// The provider of the account of the session, if the sign-in began with it.
+    pub(crate) provider: Option<AccountProviderId>,
 }
 
 /// Verifies the password and, unless the user has a second factor, begins a session. An unknown user costs the same as a
@@ -75,7 +78,8 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
     let known = known_device(app, &email, device_token.as_ref());
     let (user, is_known) = authenticate(app, &email, password, from, known).await?;
     let proof = Proof::password(app.clock.now());
-    finish(app, Proved { user, is_known, device: known, proof, remembered: None }, device, account, from).await
+    let proved = Proved { user, is_known, device: known, proof, remembered: None, provider: None };
+    finish(app, proved, device, account, from).await
 }
 
 /// Returns the id in the token of a device on which an address has signed in.
@@ -102,7 +106,8 @@ pub(crate) async fn finish(
         if proved.remembered.is_none() {
             let (user, epoch, method) = (proved.user.id, proved.user.epoch.number, proved.proof.method);
             let device = proved.device.unwrap_or_else(random);
-            let challenge = Challenge { user, epoch, id: random(), device, account, method };
+            let provider = proved.provider;
+            let challenge = Challenge { user, epoch, id: random(), device, account, provider, method };
             let (token, life) = challenge.write(&app.secret, app.clock.now());
             return Ok(SignedIn::Challenge(token, life));
         }
@@ -116,15 +121,16 @@ pub(crate) async fn finish(
 /// Begins a session, and notifies the user if the network is unknown. Returns the session's tokens and the device's token.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres is unreachable.
+/// `NOT_FOUND` if the user is not a member of the named account; `PROVIDER_REQUIRED` if the account requires its provider;
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn complete(
     app: &App,
-    Proved { user, is_known, device: known, proof, remembered }: Proved,
+    Proved { user, is_known, device: known, proof, remembered, provider }: Proved,
     device: Device,
     account: Option<AccountId>,
     from: IpAddr,
 ) -> Result<(Pair, SecretString)> {
-    let pair = session::begin(app, &user, device, account, proof).await?;
+    let pair = session::begin(app, &user, device, account, provider, proof).await?;
     sign_in::count(app, Outcome::Accepted).await;
     audited::signed_in(app, &user, &pair, is_known == Some(true), remembered).await?;
     // Without Redis, every sign-in would cause a mail.

@@ -77,7 +77,7 @@ pub async fn login(
             let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
             let proof = Proof::mail(app.clock.now());
             let known = auth::known_device(app, &user.email, device_token.as_ref());
-            let proved = Proved { user: *user, is_known, device: known, proof, remembered: None };
+            let proved = Proved { user: *user, is_known, device: known, proof, remembered: None, provider: None };
             return auth::finish(app, proved, device, account, from).await;
         }
         Verdict::Right(user) => (IdentityReason::UserDeactivated.into(), user.email.clone(), Some(user)),

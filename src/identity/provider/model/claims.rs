@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// The tolerated difference to the clock of the provider.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
@@ -57,6 +58,9 @@ pub struct Claims {
     /// When the person authenticated, which is earlier than the token if the provider had a session.
     #[serde(default)]
     pub auth_time: Option<i64>,
+    /// Claims that the configuration of a provider names.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
 }
 
 /// Reads a boolean that some providers, such as Apple, write as a text.
@@ -84,6 +88,15 @@ pub struct Expected<'a> {
 }
 
 impl Claims {
+    /// Returns the groups of the person in a claim: an array of texts, or one text.
+    pub fn groups(&self, claim: &str) -> Vec<String> {
+        match self.others.get(claim) {
+            Some(Value::Array(groups)) => groups.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Some(Value::String(group)) => vec![group.clone()],
+            _ => Vec::new(),
+        }
+    }
+
     /// Checks the claims.
     ///
     /// # Errors
@@ -109,7 +122,7 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -157,6 +170,19 @@ mod tests {
         ] {
             assert_eq!(check(bad.clone()), Err(claim), "{bad}");
         }
+    }
+
+    #[test]
+    fn groups_are_texts_of_the_named_claim() {
+        let claims = json!({
+            "iss": "i", "sub": "7", "aud": "a", "exp": 1, "iat": 1, "groups": ["it", 7, "finance"], "role": "admin",
+            "email_verified": true,
+        });
+        let claims = serde_json::from_value::<Claims>(claims).expect("claims");
+        assert_eq!(claims.groups("groups"), ["it", "finance"]);
+        assert_eq!(claims.groups("role"), ["admin"]);
+        assert!(claims.groups("email").is_empty() && claims.groups("missing").is_empty());
+        assert_eq!(claims.email_verified, Some(true));
     }
 
     #[test]

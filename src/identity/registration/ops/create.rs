@@ -129,6 +129,24 @@ pub(crate) async fn register(
     Ok(Registered { user, account, joined_by })
 }
 
+/// Creates a user without a password as a member of an account, whose provider vouches for the address.
+///
+/// # Errors
+/// `ALREADY_EXISTS`.
+pub(crate) async fn register_in(
+    connection: &Connection,
+    profile: Profile,
+    account: AccountId,
+    role: MemberRole,
+    now: DateTime<Utc>,
+) -> Result<Registered> {
+    let (user, _) = profile.into_user(now);
+    user::insert_confirmed(connection, &user, &no_password()).await?;
+    user::forget_password(connection, user.id).await?;
+    member::insert(connection, &Member::new(account, user.id, role, now)).await?;
+    Ok(Registered { user, account, joined_by: None })
+}
+
 /// Creates a user and an account that the user owns. The user can't sign in until the password is reset.
 ///
 /// # Errors

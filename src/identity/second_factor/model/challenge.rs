@@ -6,15 +6,15 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::signed;
-use crate::identity::{credential::model::DeviceId, session::model::Method};
+use crate::identity::{account_provider::id::AccountProviderId, credential::model::DeviceId, session::model::Method};
 use mainstay_kernel::{
     id::{AccountId, UserId},
     secret::SecretKey,
 };
 
 const PREFIX: &str = "mch_";
-const KEY: &str = "second factor challenges v2";
-const CLAIM_BYTES: usize = 16 + 4 + 16 + 16 + 16 + 2 + 8;
+const KEY: &str = "second factor challenges v3";
+const CLAIM_BYTES: usize = 16 + 4 + 16 + 16 + 16 + 16 + 2 + 8;
 /// How long a user has to type a code.
 const LIFE: TimeDelta = TimeDelta::minutes(5);
 
@@ -30,6 +30,8 @@ pub struct Challenge {
     pub device: DeviceId,
     /// The account that the session is to have, if the sign-in named one.
     pub account: Option<AccountId>,
+    /// The provider of this account, if the sign-in began with it.
+    pub provider: Option<AccountProviderId>,
     /// The first factor.
     pub method: Method,
 }
@@ -39,12 +41,14 @@ impl Challenge {
     pub fn write(&self, secret: &SecretKey, now: DateTime<Utc>) -> (SecretString, TimeDelta) {
         let expires_at = (now + LIFE).timestamp();
         let account = self.account.map_or(Uuid::nil(), |account| account.0);
+        let provider = self.provider.map_or(Uuid::nil(), |provider| provider.0);
         let claim = [
             self.user.0.as_bytes().as_slice(),
             &self.epoch.to_be_bytes(),
             &self.id,
             &self.device,
             account.as_bytes(),
+            provider.as_bytes(),
             &self.method.number().to_be_bytes(),
             &expires_at.to_be_bytes(),
         ]
@@ -60,15 +64,18 @@ impl Challenge {
         let (id, rest) = rest.split_first_chunk()?;
         let (device, rest) = rest.split_first_chunk()?;
         let (account, rest) = rest.split_first_chunk()?;
+        let (provider, rest) = rest.split_first_chunk()?;
         let (method, rest) = rest.split_first_chunk()?;
-        let account = Uuid::from_bytes(*account);
+        let [account, provider] =
+            [account, provider].map(|bytes| Some(Uuid::from_bytes(*bytes)).filter(|id| !id.is_nil()));
         let expires_at = i64::from_be_bytes(rest.try_into().ok()?);
         (now.timestamp() < expires_at).then_some(Self {
             user: UserId(Uuid::from_bytes(*user)),
             epoch: i32::from_be_bytes(*epoch),
             id: *id,
             device: *device,
-            account: Some(account).filter(|account| !account.is_nil()).map(AccountId),
+            account: account.map(AccountId),
+            provider: provider.map(AccountProviderId),
             method: Method::from_number(i16::from_be_bytes(*method).into())?,
         })
     }
@@ -86,7 +93,8 @@ mod tests {
         let (secret, other) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
         for account in [None, Some(AccountId(Uuid::from_u128(3)))] {
             let (user, method) = (UserId(Uuid::from_u128(1)), Method::Provider);
-            let challenge = Challenge { user, epoch: -7, id: [5; 16], device: [6; 16], account, method };
+            let provider = account.map(|account| AccountProviderId(account.0));
+            let challenge = Challenge { user, epoch: -7, id: [5; 16], device: [6; 16], account, provider, method };
             let (token, life) = challenge.write(&secret, at(0));
             let token = token.expose_secret();
             assert_eq!(life, TimeDelta::seconds(300));

@@ -121,7 +121,8 @@ pub async fn verify(
     };
     // A copy of the token from before is not remembered.
     let device_id = if life.is_some() { random() } else { challenge.device };
-    let proved = Proved { user: user.clone(), is_known, device: Some(device_id), proof, remembered: None };
+    let (device_of, provider) = (Some(device_id), challenge.provider);
+    let proved = Proved { user: user.clone(), is_known, device: device_of, proof, remembered: None, provider };
     let signed_in = auth::complete(app, proved, device.clone(), challenge.account, from).await?;
     if let Some(life) = life
         && let Err(error) = remember_device(app, user, device, [device_id, challenge.device], life).await

@@ -34,7 +34,7 @@ pub async fn life(app: &App, user: &User) -> Result<Option<TimeDelta>> {
     }
     let read = async move |connection: &mut Connection| members::of_user(connection, id).await;
     let memberships = app.database.autocommit(read).await?;
-    let is_required = memberships.iter().any(|membership| membership.requires_second_factor);
+    let is_required = memberships.iter().any(|membership| membership.policy.requires_second_factor);
     Ok(TimeDelta::from_std(life).ok().filter(|_| !is_required))
 }
 

@@ -72,7 +72,7 @@ pub async fn login(
     // The browser keeps the token with which its device may be remembered.
     let known = auth::known_device(app, &user.email, device_token.as_ref());
     let proof = Proof::passkey(app.clock.now());
-    let proved = Proved { user, is_known, device: known, proof, remembered: None };
+    let proved = Proved { user, is_known, device: known, proof, remembered: None, provider: None };
     auth::complete(app, proved, device, account, from).await
 }
 

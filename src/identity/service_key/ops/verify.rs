@@ -40,7 +40,8 @@ const UNLIMITED: TimeDelta = TimeDelta::days(1);
 ///
 /// # Errors
 /// `INVALID_TOKEN`; `PERMISSION_DENIED` for an address outside the networks of the key; `SESSION_REVOKED` for the token of a
-/// person who has left the account or was deactivated; `UNAVAILABLE` if Postgres is unreachable.
+/// person who has left the account or was deactivated; `PROVIDER_REQUIRED` for one from before the account required its
+/// provider; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn verify(app: &App, secret: &str, from: Option<IpAddr>) -> Result<Caller> {
     let (id, now) = (token::read_service_key(secret).ok_or(Reason::InvalidToken)?, app.clock.now());
     let row = app.database.autocommit(async move |connection| store::with_hashes(connection, id).await).await?;
@@ -88,7 +89,8 @@ async fn access(app: &App, key: &ServiceKey, end: DateTime<Utc>) -> Result<Acces
             Ok(of_key(key, caller, end))
         }
         Holder::Person { account, member, user: id } => {
-            let Person { user, member, held, role, needs_second_factor } = person(app, id, member).await?;
+            let Person { user, member, held, role, needs_second_factor } =
+                person(app, id, member, key.created_at).await?;
             let scopes = of_accounts().filter(|scope| !needs_second_factor && held.contains(scope)).collect();
             let sign_in = SignIn { needs_second_factor, means: Means::Token, ..SignIn::at(key.created_at) };
             let (account, session) = (Some(account), SessionId(key.id.0));
@@ -129,11 +131,12 @@ struct Person {
     needs_second_factor: bool,
 }
 
-async fn person(app: &App, id: UserId, member: MemberId) -> Result<Person> {
+async fn person(app: &App, id: UserId, member: MemberId, created_at: DateTime<Utc>) -> Result<Person> {
     let (none, wanted) = (SessionId(Uuid::nil()), Wanted::Member(member));
     let owner = app.database.autocommit(async move |connection| users::owner(connection, id, none, wanted).await);
-    let (user, member, is_required) = owner.await?.ok_or(Reason::SessionRevoked)?;
+    let (user, member, policy) = owner.await?.ok_or(Reason::SessionRevoked)?;
     let member = member.filter(|_| user.is_staying()).ok_or(Reason::SessionRevoked)?;
+    policy.enforced.map_or(Ok(()), |enforced| enforced.check_token(member.is_owner(), created_at))?;
     let (held, role) = match roles::granted(app, member.role.assigned()).await? {
         Granted::BuiltIn(role) => (app.contract.policies.scopes_of(role), None),
         Granted::Custom { id, version, scopes } => {
@@ -142,6 +145,7 @@ async fn person(app: &App, id: UserId, member: MemberId) -> Result<Person> {
         }
         Granted::Nothing | Granted::UntilSecondFactor => ([].into(), None),
     };
+    let is_required = policy.requires_second_factor;
     let needs_second_factor = is_required && user.second_factor_at.is_none();
     Ok(Person { user, member, held, role, needs_second_factor })
 }

@@ -21,7 +21,8 @@ const MAX_ATTEMPTS: usize = 8;
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, also
-/// with the membership in its account, or if the token was used before, which ends the session; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
+/// with the membership in its account, or if the token was used before, which ends the session; `PROVIDER_REQUIRED` if the
+/// account requires another sign-in, in which case the token stays valid; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
 /// changes.
 pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Result<Pair> {
     exchange(app, token, expected.map_or(Target::Same, Target::Expected)).await
@@ -30,8 +31,8 @@ pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Res
 /// Exchanges a refresh token for a pair of another account.
 ///
 /// # Errors
-/// As [`refresh`]; `NOT_FOUND` if the user is not a member of the account, in which case the token stays valid; `CONFLICT`
-/// if a concurrent refresh was faster.
+/// As [`refresh`]; `NOT_FOUND` if the user is not a member of the account, and `SESSION_OF_ONE_ACCOUNT` for a session that
+/// began with the provider of its account, in which cases the token stays valid; `CONFLICT` if a concurrent refresh was faster.
 pub async fn switch(app: &App, token: &str, account: AccountId) -> Result<Pair> {
     exchange(app, token, Target::Other(account)).await
 }

@@ -1,19 +1,25 @@
 //! What a session and its access tokens depend on: the epoch of the user, revocations, and the membership.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
     identity::{
-        member::{id::MemberId, model::Member, store as member},
+        account_provider::{enforced::Enforced, id::AccountProviderId},
+        member::{
+            id::MemberId,
+            model::{Member, SignInPolicy},
+            store as member,
+        },
         revocation::{
             model::{Epoch, SubjectVersion, TokenClaims},
             store as revocation,
         },
         user::{model::User, store::Row},
     },
-    schema::{accounts, members, revocations, users},
+    schema::{account_providers, accounts, members, revocations, users},
 };
 use mainstay_kernel::{
     database::{Connection, statement::Prepare as _},
@@ -74,14 +80,13 @@ pub enum Wanted {
     Oldest,
 }
 
-/// Returns the user of a session, with the wanted membership if there is one, and whether its account requires a second
-/// factor; `None` when there is no such user, or the session has been revoked.
+/// Returns the user of a session, with the wanted membership if there is one, and what its account requires; `None` when there is no such user, or the session has been revoked.
 pub async fn owner(
     connection: &mut Connection,
     id: UserId,
     session: SessionId,
     wanted: Wanted,
-) -> Result<Option<(User, Option<Member>, bool)>> {
+) -> Result<Option<(User, Option<Member>, SignInPolicy)>> {
     // The condition is part of the statement's type.
     macro_rules! first {
         ($($condition:expr)?) => {{
@@ -91,17 +96,26 @@ pub async fn owner(
             let query = query.filter(diesel::dsl::not(revoked)).order((members::created_at, members::id));
             let requires = accounts::table.filter(accounts::id.nullable().eq(members::account_id.nullable()));
             let requires = requires.select(accounts::requires_second_factor).single_value();
-            let columns = (Row::as_select(), Option::<member::Row>::as_select(), requires);
+            let enforced = || {
+                let is_own = account_providers::account_id.nullable().eq(members::account_id.nullable());
+                account_providers::table.filter(is_own).filter(account_providers::enforced_at.is_not_null())
+            };
+            let provider = enforced().select(account_providers::id).single_value();
+            let since = enforced().select(account_providers::enforced_at).single_value();
+            let columns = (Row::as_select(), Option::<member::Row>::as_select(), requires, provider, since);
             query.select(columns).first(connection).await.optional()?
         }};
     }
-    let row: Option<(Row, Option<member::Row>, Option<bool>)> = match wanted {
+    type Columns = (Row, Option<member::Row>, Option<bool>, Option<AccountProviderId>, Option<DateTime<Utc>>);
+    let row: Option<Columns> = match wanted {
         Wanted::Member(member) => first!(members::id.eq(member)),
         Wanted::Account(account) => first!(members::account_id.eq(account)),
         Wanted::Oldest => first!(),
     };
-    row.map(|(user, member, requires)| {
-        Ok((user.try_into()?, member.map(Member::try_from).transpose()?, requires.unwrap_or(false)))
+    row.map(|(user, member, requires, provider, since)| {
+        let enforced = provider.zip(since).map(|(provider, since)| Enforced { provider, since });
+        let policy = SignInPolicy { requires_second_factor: requires.unwrap_or(false), enforced };
+        Ok((user.try_into()?, member.map(Member::try_from).transpose()?, policy))
     })
     .transpose()
 }

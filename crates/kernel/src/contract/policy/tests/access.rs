@@ -153,6 +153,28 @@ fn a_token_may_not_call_a_method_that_needs_a_session() {
     }
 }
 
+/// The party that the account has chosen must not add a way to sign in to the other accounts of the user.
+#[test]
+fn a_session_of_one_account_changes_nothing_about_the_user_beyond_it() {
+    let now = chrono::DateTime::UNIX_EPOCH;
+    let (account, session) = (Some(ACCOUNT), SessionId(Uuid::nil()));
+    for (is_confined, options, is_allowed) in [
+        (true, "", true),
+        (true, " in_person: true", true),
+        (true, " max_auth_age_seconds: 600", false),
+        (false, " max_auth_age_seconds: 600", true),
+    ] {
+        let sign_in = SignIn { is_confined, ..SignIn::at(now) };
+        let caller = Caller::User { id: USER, account, role: Role::Customer, session, scopes: [].into(), sign_in };
+        let policies = policies(&format!("access: \"self\"{options}"));
+        let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+        match Permit::granted(method, caller, now) {
+            Ok(permit) => assert!(permit.is_some() && is_allowed, "{options}"),
+            Err(error) => assert!(error.reason() == Reason::PermissionDenied && !is_allowed, "{options}"),
+        }
+    }
+}
+
 /// It needs both grants: that of customers says what it reaches, and that of services that no person is needed.
 #[test]
 fn the_key_of_an_account_reaches_the_account_by_methods_that_accept_services() {

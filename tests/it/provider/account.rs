@@ -1,0 +1,440 @@
+//! Sign-in with the provider of an account: the members it admits, the sessions it confines, and attacks by an account and by its
+//! provider.
+
+use serde_json::{Value, json};
+
+use super::{assert_failed, user_of};
+use crate::{
+    cases::{
+        Scene,
+        account_domain::{new_domain, set_address, verify_domain},
+        account_provider::add_provider,
+        join,
+    },
+    second_factor::add_to,
+    session::{new_session, refresh, reset},
+    support::{
+        Actor, PROTOCOLS, Protocol, TestApp,
+        oidc::{Browser, Page, Provider, builder_with},
+        people::PASSWORD,
+    },
+};
+
+const UPDATE: &str = "AccountProviderService.UpdateAccountProvider";
+
+/// An account with a proved mail domain and a provider.
+struct Company {
+    app: TestApp,
+    scene: Scene,
+    /// The provider of the account.
+    provider: Provider,
+    /// Its id, which is its name in URLs.
+    id: String,
+    domain: String,
+    /// The provider of the configuration, under the name `corp`.
+    corp: Provider,
+}
+
+impl Company {
+    async fn start(values: Value) -> Self {
+        let (corp, provider) = (Provider::start().await, Provider::start().await);
+        let app = builder_with(&corp).start().await;
+        let (scene, domain) = (Scene::new(&app).await, new_domain());
+        verify_domain(&scene.cast.customer, &domain).await;
+        let added = add_provider(&scene.cast.customer, &provider.issuer(), values).await;
+        provider.claim("email", format!("ada@{domain}"));
+        let id = added["id"].as_str().expect("an id").to_owned();
+        assert_eq!(added["redirectUri"], json!(format!("http://app.example/auth/oidc/{id}/callback")));
+        Self { app, scene, provider, id, domain, corp }
+    }
+
+    /// Signs the person of the provider in, in a new browser.
+    async fn sign_in(&self) -> (Page, Browser) {
+        let mut browser = Browser::new(&self.app.endpoint);
+        let page = browser.sign_in(&self.id).await;
+        (page, browser)
+    }
+
+    /// Signs the person in, and returns the user and the browser.
+    async fn user(&self) -> (Value, Browser) {
+        let (page, mut browser) = self.sign_in().await;
+        let user = user_of(&self.app, &page, &mut browser).await;
+        (user, browser)
+    }
+
+    async fn update(&self, patch: Value) -> Value {
+        let request = json!({ "accountProviderId": self.id, "accountProvider": patch });
+        self.scene.cast.customer.rest(UPDATE, request).await.success().data().clone()
+    }
+
+    /// Returns the role of a user in the account, by its number; 0 without a membership.
+    async fn role(&self, user: &str) -> i64 {
+        let account = self.scene.account();
+        let query =
+            format!("SELECT coalesce(max(role), 0) FROM members WHERE user_id = '{user}' AND account_id = '{account}'");
+        self.app.database.number(&query).await
+    }
+}
+
+fn id_of(user: &Value) -> &str {
+    user["id"].as_str().expect("an id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_find_the_provider_by_their_address_and_become_members() {
+    let company = Company::start(json!({})).await;
+    for protocol in PROTOCOLS {
+        let email = json!({ "email": format!("Ada@{}", company.domain.to_uppercase()) });
+        let found =
+            company.scene.cast.anonymous.call(protocol, "AuthService.FindSignInProvider", email).await.success();
+        assert_eq!(found.data(), &json!({ "name": company.id, "label": "Engines" }));
+    }
+    company.provider.claim("groups", json!(["finance"]));
+    let (user, mut browser) = company.user().await;
+    assert_eq!(company.role(id_of(&user)).await, 5);
+    let own = format!("SELECT count(*) FROM members WHERE user_id = '{}'", id_of(&user));
+    assert_eq!(company.app.database.number(&own).await, 1, "the person has no account of the own");
+    let refreshed = browser.post("/session/refresh", &json!({})).await;
+    assert_eq!(refreshed.status, 200, "{refreshed:#?}");
+    // The groups of each sign-in decide, and the access token of before is refused.
+    let before = Actor::bearer(&company.app.endpoint, browser.access_token().await);
+    company.provider.claim("groups", json!(["it"]));
+    let (again, _) = company.user().await;
+    assert_eq!((id_of(&again), company.role(id_of(&user)).await), (id_of(&user), 2));
+    before.rest("UserService.GetMe", json!({})).await.failure("TOKEN_EXPIRED");
+    let secret = "SELECT count(*) FROM account_providers WHERE encode(client_secret, 'escape') LIKE '%hunter2%'";
+    assert_eq!(company.app.database.number(secret).await, 0, "the secret is stored in plain");
+    let entries =
+        "SELECT count(*) FROM audit_entries WHERE changes::text LIKE '%hunter2%' OR personal::text LIKE '%hunter2%'";
+    assert_eq!(company.app.database.number(entries).await, 0, "the secret is in the audit log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_with_the_address_is_linked_and_an_owner_stays_one() {
+    let company = Company::start(json!({})).await;
+    let (customer, stranger) = (&company.scene.cast.customer, &company.scene.cast.stranger);
+    for (who, role) in [(stranger, 5), (customer, 1)] {
+        let email = format!("{}@{}", who.as_user().id.simple(), company.domain);
+        set_address(&company.app.database, who, &email).await;
+        company.provider.claim("sub", email.clone());
+        company.provider.claim("email", email);
+        let (user, _) = company.user().await;
+        assert_eq!(id_of(&user), who.as_user().id.to_string());
+        assert_eq!(company.role(id_of(&user)).await, role, "an owner keeps the role");
+    }
+    assert_eq!(company.app.database.number("SELECT count(*) FROM mails WHERE kind = 27").await, 2);
+}
+
+/// A provider speaks for the proved domains of its account alone, also for a person whom it has named before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_a_foreign_domain_is_refused() {
+    let company = Company::start(json!({})).await;
+    company.user().await;
+    let other = Scene::new(&company.app).await;
+    let proved_by_other = new_domain();
+    verify_domain(&other.cast.customer, &proved_by_other).await;
+    for email in [
+        json!(format!("ada@{proved_by_other}")),
+        json!(format!("ada@sub.{}", company.domain)),
+        json!(company.scene.cast.stranger.as_user().email),
+        json!("ada@gmail.com"),
+        json!(null),
+        json!("nonsense"),
+    ] {
+        company.provider.claim("email", email);
+        let (page, browser) = company.sign_in().await;
+        assert_failed(&page, &browser, "ADDRESS_OF_ANOTHER_DOMAIN");
+    }
+    company.provider.claim("email", format!("ada@{}", company.domain));
+    company.provider.claim("email_verified", false);
+    let (page, browser) = company.sign_in().await;
+    assert_failed(&page, &browser, "ADDRESS_OF_ANOTHER_DOMAIN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_lapsed_admits_no_person() {
+    let company = Company::start(json!({})).await;
+    company.user().await;
+    company.app.database.sql("UPDATE account_domains SET state = 3, due_at = NULL").await;
+    let (page, browser) = company.sign_in().await;
+    assert_failed(&page, &browser, "ADDRESS_OF_ANOTHER_DOMAIN");
+    let email = json!({ "email": format!("ada@{}", company.domain) });
+    company.scene.cast.anonymous.rest("AuthService.FindSignInProvider", email).await.failure("NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_staff_is_neither_linked_nor_signed_in() {
+    let company = Company::start(json!({})).await;
+    let agent = &company.scene.cast.agent;
+    set_address(&company.app.database, agent, &format!("ada@{}", company.domain)).await;
+    let (page, browser) = company.sign_in().await;
+    assert_failed(&page, &browser, "ALREADY_EXISTS");
+    // A link from before the role counts for nothing, either.
+    company.provider.claim("email", format!("bob@{}", company.domain));
+    let (user, _) = company.user().await;
+    company.app.database.sql(&format!("UPDATE users SET role = 2 WHERE id = '{}'", id_of(&user))).await;
+    let (page, browser) = company.sign_in().await;
+    assert_failed(&page, &browser, "ALREADY_EXISTS");
+}
+
+/// An account may name the issuer of the configuration, and so may two accounts: each has other people.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_belongs_to_one_provider() {
+    let company = Company::start(json!({})).await;
+    let (mut browser, cast) = (Browser::new(&company.app.endpoint), &company.scene.cast);
+    // The configured provider has linked the customer.
+    let linked = format!(
+        "INSERT INTO linked_identities (id, user_id, issuer, subject, created_at) \
+         VALUES (gen_random_uuid(), '{}', '{}', 'victim', now())",
+        cast.stranger.as_user().id,
+        company.corp.issuer()
+    );
+    company.app.database.sql(&linked).await;
+    let owner = Scene::new(&company.app).await;
+    let domain = new_domain();
+    verify_domain(&owner.cast.customer, &domain).await;
+    let added = add_provider(&owner.cast.customer, &company.corp.issuer(), json!({})).await;
+    company.corp.claim("sub", "victim");
+    company.corp.claim("email", format!("victim@{domain}"));
+    let page = browser.sign_in(added["id"].as_str().expect("an id")).await;
+    let user = user_of(&company.app, &page, &mut browser).await;
+    assert_ne!(id_of(&user), cast.stranger.as_user().id.to_string());
+    let member = format!(
+        "SELECT count(*) FROM members WHERE user_id = '{}' AND account_id = '{}'",
+        id_of(&user),
+        owner.account()
+    );
+    assert_eq!(company.app.database.number(&member).await, 1);
+    let page = Browser::new(&company.app.endpoint).sign_in("corp").await;
+    assert_eq!(
+        page.location, "/console/",
+        "the same person signs in with the configured provider as before: {page:#?}"
+    );
+}
+
+/// A response of the account's provider is of no use for the configured one, and the other way round.
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_of_accounts_and_of_the_configuration_are_not_mixed_up() {
+    let company = Company::start(json!({})).await;
+    for (begun, other) in [(company.id.as_str(), "corp"), ("corp", company.id.as_str())] {
+        let mut browser = Browser::new(&company.app.endpoint);
+        let back = browser.begin(begun).await.replace(begun, other);
+        let page = browser.open(&back).await;
+        assert_failed(&page, &browser, "INVALID_TOKEN");
+    }
+    // A response in the name of another issuer (RFC 9207).
+    company.provider.script().response_issuer = Some(company.corp.issuer());
+    let (page, browser) = company.sign_in().await;
+    assert_failed(&page, &browser, "INVALID_TOKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_a_provider_opens_its_account_alone() {
+    let company = Company::start(json!({})).await;
+    let cast = &company.scene.cast;
+    let who = &cast.stranger;
+    set_address(&company.app.database, who, &format!("ada@{}", company.domain)).await;
+    let (_, mut browser) = company.user().await;
+    let own = who.as_user().account.to_string();
+    let switch = browser.post("/session/account", &json!({ "accountId": own })).await;
+    assert_eq!(switch.reason(), "SESSION_OF_ONE_ACCOUNT", "{switch:#?}");
+    let link = browser.post("/session/oidc/corp", &json!({})).await;
+    assert_eq!(link.reason(), "SESSION_OF_ONE_ACCOUNT", "{link:#?}");
+    // The refused switch has not consumed the token.
+    let me = Actor::bearer(&company.app.endpoint, browser.access_token().await);
+    for protocol in PROTOCOLS {
+        for (method, request) in [
+            ("PasskeyService.EnrollPasskey", json!({})),
+            ("SecondFactorService.EnrollTotp", json!({})),
+            ("DataExportService.CreateDataExport", json!({})),
+        ] {
+            me.call(protocol, method, request).await.failure("PERMISSION_DENIED");
+        }
+    }
+    // A personal access token is of the account of the session.
+    let token = json!({ "name": "Mine", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
+    let other = json!({ "name": "Other", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"], "accountId": own });
+    me.rest("ServiceKeyService.CreateServiceKey", token).await.success();
+    me.rest("ServiceKeyService.CreateServiceKey", other).await.failure("NOT_FOUND");
+}
+
+/// The challenge of a second factor keeps the provider of the sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_after_a_second_factor_is_confined_too() {
+    let company = Company::start(json!({ "enforced": true })).await;
+    let who = &company.scene.cast.stranger;
+    let factor = add_to(&company.app, who).await;
+    set_address(&company.app.database, who, &format!("ada@{}", company.domain)).await;
+    let (page, mut browser) = company.sign_in().await;
+    assert_eq!(page.location, "/console/?sign_in=second_factor", "{page:#?}");
+    let done = browser.post("/session/second-factor", &json!({ "code": factor.code(&company.app) })).await;
+    assert_eq!(done.body["data"]["accountId"], json!(company.scene.account()), "{done:#?}");
+    let own = json!({ "accountId": who.as_user().account.to_string() });
+    assert_eq!(browser.post("/session/account", &own).await.reason(), "SESSION_OF_ONE_ACCOUNT");
+}
+
+/// Every way into an account that requires its provider: a password, a switch, a refresh, a mail, a reset, and a token of before.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_reach_an_account_with_an_enforced_provider_by_its_sessions_only() {
+    let company = Company::start(json!({})).await;
+    let (app, cast) = (&company.app, &company.scene.cast);
+    let account = company.scene.account();
+    let who = &cast.stranger;
+    join(&app.database, who, &cast.customer, 3).await;
+    let login = json!({ "email": who.as_user().email, "password": who.as_user().password, "accountId": account });
+    let anonymous = &cast.anonymous;
+    let inside = anonymous.rest("AuthService.Login", login.clone()).await.success();
+    let outside = new_session_of(&company, &who.as_user().account.to_string()).await;
+    let me = Actor::bearer(&app.endpoint, inside.text("/data/accessToken"));
+    let token = json!({ "name": "Early", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
+    let early = me.rest("ServiceKeyService.CreateServiceKey", token).await.success().text("/secret");
+    let owner = new_session(app, &cast.customer).await;
+
+    app.app.clock.advance(chrono::TimeDelta::seconds(1));
+    company.update(json!({ "enforced": true })).await;
+    me.rest("TicketService.ListTickets", json!({})).await.failure("TOKEN_EXPIRED");
+    for protocol in PROTOCOLS {
+        let refused = anonymous.call(protocol, "AuthService.Login", login.clone()).await;
+        refused.failure("PROVIDER_REQUIRED");
+        let switch = json!({ "refreshToken": outside.text("/data/refreshToken"), "accountId": account });
+        anonymous.call(protocol, "AuthService.SwitchAccount", switch).await.failure("PROVIDER_REQUIRED");
+    }
+    let refused = refresh(app, &inside, 1).await;
+    assert_eq!(refused.body["error"]["metadata"]["provider"], json!(company.id), "{refused:#?}");
+    refused.failure("PROVIDER_REQUIRED");
+    Actor::bearer(&app.endpoint, early).rest("TicketService.ListTickets", json!({})).await.failure("PROVIDER_REQUIRED");
+    // Other accounts of the person stay open, and a reset of the password changes nothing.
+    refresh(app, &outside, 0).await.success();
+    let reset_token = reset::create_token(&app.database, who.as_user()).await;
+    let password = json!({ "token": reset_token, "password": format!("{PASSWORD} again") });
+    anonymous.rest("AuthService.ConfirmPasswordReset", password).await.success();
+    let again = json!({ "email": who.as_user().email, "password": format!("{PASSWORD} again"), "accountId": account });
+    anonymous.rest("AuthService.Login", again.clone()).await.failure("PROVIDER_REQUIRED");
+    let anywhere = json!({ "email": again["email"], "password": again["password"] });
+    let elsewhere = anonymous.rest("AuthService.Login", anywhere).await.success();
+    assert_eq!(elsewhere.text("/data/accountId"), who.as_user().account.to_string());
+    // Owners mend what fails.
+    refresh(app, &owner, 0).await.success();
+    new_session(app, &cast.customer).await;
+    // The provider opens the account, and a token of its session does as well.
+    set_address(&app.database, who, &format!("ada@{}", company.domain)).await;
+    let (_, mut browser) = company.user().await;
+    let me = Actor::bearer(&app.endpoint, browser.access_token().await);
+    let token = json!({ "name": "Late", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
+    let late = me.rest("ServiceKeyService.CreateServiceKey", token).await.success().text("/secret");
+    Actor::bearer(&app.endpoint, late).rest("TicketService.ListTickets", json!({})).await.success();
+}
+
+/// A session of the stranger in an account, by the password.
+async fn new_session_of(company: &Company, account: &str) -> crate::support::Response {
+    let user = company.scene.cast.stranger.as_user();
+    let login = json!({ "email": user.email, "password": user.password, "accountId": account });
+    company.scene.cast.anonymous.rest("AuthService.Login", login).await.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_and_identities_end_with_the_provider() {
+    let company = Company::start(json!({})).await;
+    let (user, mut browser) = company.user().await;
+    let me = Actor::bearer(&company.app.endpoint, browser.access_token().await);
+    let request = json!({ "accountProviderId": company.id });
+    company.scene.cast.customer.rest("AccountProviderService.DeleteAccountProvider", request).await.success();
+    me.rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+    let refreshed = browser.post("/session/refresh", &json!({})).await;
+    assert_eq!(refreshed.reason(), "SESSION_REVOKED", "{refreshed:#?}");
+    assert_eq!(company.app.database.number("SELECT count(*) FROM linked_identities").await, 0);
+    assert_eq!(company.role(id_of(&user)).await, 5, "the member stays");
+    let started = Browser::new(&company.app.endpoint).open(&format!("/auth/oidc/{}", company.id)).await;
+    assert_eq!(started.reason(), "NOT_FOUND", "{started:#?}");
+}
+
+/// Nobody gives more than they hold by a mapping of groups.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_gives_no_more_than_its_author_holds() {
+    let company = Company::start(json!({})).await;
+    let cast = &company.scene.cast;
+    let scopes = json!(["identity.providers.manage", "support.tickets.read"]);
+    let role = json!({ "name": "Sign-in", "description": "", "scopes": scopes });
+    let role = cast.customer.rest("RoleService.CreateRole", role).await.success().id();
+    let who = &cast.stranger;
+    join(&company.app.database, who, &cast.customer, 5).await;
+    let assign = format!(
+        "UPDATE members SET role = NULL, custom_role_id = '{role}' WHERE user_id = '{}' AND account_id = '{}'",
+        who.as_user().id,
+        company.scene.account()
+    );
+    company.app.database.sql(&assign).await;
+    let pair = new_session_of(&company, &company.scene.account()).await;
+    let me = Actor::bearer(&company.app.endpoint, pair.text("/data/accessToken"));
+    let update = |patch: Value| json!({ "accountProviderId": company.id, "accountProvider": patch });
+    let admin = json!({ "groups": [{ "group": "it", "role": "MEMBER_ROLE_ADMIN" }] });
+    for protocol in PROTOCOLS {
+        me.call(protocol, UPDATE, update(admin.clone())).await.failure("PERMISSION_DENIED");
+        me.call(protocol, UPDATE, update(json!({ "defaultRole": "MEMBER_ROLE_ADMIN" })))
+            .await
+            .failure("PERMISSION_DENIED");
+    }
+    // An admin of the account has no scope for the provider.
+    let demote = assign.replace(&format!("role = NULL, custom_role_id = '{role}'"), "role = 2, custom_role_id = NULL");
+    company.app.database.sql(&demote).await;
+    let pair = new_session_of(&company, &company.scene.account()).await;
+    let me = Actor::bearer(&company.app.endpoint, pair.text("/data/accessToken"));
+    me.rest(UPDATE, update(json!({ "displayName": "Mine" }))).await.failure("PERMISSION_DENIED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_was_removed_does_not_come_back() {
+    let company = Company::start(json!({})).await;
+    let (user, _) = company.user().await;
+    let query = format!("SELECT id::text FROM members WHERE user_id = '{}'", id_of(&user));
+    let member = company.app.database.sql(&query).await[0][0].clone().expect("a member");
+    company.scene.cast.customer.rest("MemberService.RemoveMember", json!({ "memberId": member })).await.success();
+    let (page, browser) = company.sign_in().await;
+    assert_failed(&page, &browser, "NO_ACCOUNT_TO_JOIN");
+}
+
+/// An account makes the server call no host of the own network.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_issuer_is_neither_stored_nor_called() {
+    let company = Company::start(json!({})).await;
+    let strict =
+        builder_with(&company.corp).on(&company.app.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
+    // It was stored while private hosts were allowed.
+    let started = Browser::new(&strict.endpoint).open(&format!("/auth/oidc/{}", company.id)).await;
+    assert_eq!(started.location, "/console/?sign_in_error=UPSTREAM_FAILED", "{started:#?}");
+    let scene = Scene::new(&strict).await;
+    for issuer in [
+        company.provider.issuer().as_str(),
+        "http://id.example.com",
+        "https://127.0.0.1",
+        "https://169.254.169.254/latest",
+        "https://localhost",
+        "https://user@id.example.com",
+        "file:///etc/passwd",
+    ] {
+        let request = crate::cases::account_provider::draft(issuer);
+        let refused =
+            scene.cast.customer.call(Protocol::Grpc, "AccountProviderService.CreateAccountProvider", request).await;
+        refused.failure("VALIDATION_FAILED");
+    }
+}
+
+/// Metadata of the account's provider leads to no other issuer.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_of_a_foreign_issuer_is_refused() {
+    let company = Company::start(json!({})).await;
+    company.provider.script().metadata = json!({ "issuer": company.corp.issuer() });
+    let started = Browser::new(&company.app.endpoint).open(&format!("/auth/oidc/{}", company.id)).await;
+    assert_eq!(started.location, "/console/?sign_in_error=UPSTREAM_FAILED", "{started:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_outlives_a_rotation_of_the_secret_key() {
+    let company = Company::start(json!({})).await;
+    let sealed = "SELECT md5(client_secret) FROM account_providers";
+    let before = company.app.database.sql(sealed).await;
+    let resealed = mainstay::identity::account_provider::ops::reseal(&company.app.app).await.expect("it can be opened");
+    assert_eq!(resealed, 1);
+    assert_ne!(company.app.database.sql(sealed).await, before);
+    company.user().await;
+}
