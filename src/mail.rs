@@ -10,7 +10,7 @@ pub mod links;
 pub mod locale;
 pub mod model;
 pub mod ops;
-mod pages;
+pub(crate) mod pages;
 pub mod preview;
 mod provider_events;
 pub mod store;
