@@ -16,6 +16,7 @@ mod load;
 mod logs;
 mod mail;
 mod operation;
+mod oauth;
 mod order;
 mod organization;
 mod partitions;

@@ -84,6 +84,7 @@ function leave(): void {
 }
 
 function enter({ accessToken, expiresIn, accountId, secondFactorRequired }: Tokens): void {
+  if (destination !== undefined && !secondFactorRequired) return location.replace(destination);
   token = accessToken;
   clearTimeout(timer);
   const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
@@ -182,9 +183,17 @@ function readArrival(): Arrival {
 
 export const arrival = readArrival();
 
-/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page. */
+/** The page of this server that waits for a sign-in, on behalf of an application; no other page. */
+function readDestination(): string | undefined {
+  const path = new URL(location.href).searchParams.get("return");
+  return path?.startsWith("/session/authorize?") ? path : undefined;
+}
+
+const destination = readDestination();
+
+/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page, or at the one that waits. */
 export function providerUrl(name: string): string {
-  return `/auth/oidc/${name}?return=${encodeURIComponent(location.pathname + location.search)}`;
+  return `/auth/oidc/${name}?return=${encodeURIComponent(destination ?? location.pathname + location.search)}`;
 }
 
 /** Leaves for a provider, to link an identity to the signed-in user. */
@@ -234,6 +243,8 @@ async function renew(work: () => Promise<void>): Promise<void> {
 
 /** Resumes the session of the cookie; without one, the sign-in is shown. Throws if the outcome is unknown. */
 export async function resume(): Promise<void> {
+  // The application may ask for a new sign-in.
+  if (destination !== undefined) return become("out");
   await refresh().catch((error: unknown) => {
     if (state === "unknown") throw error;
   });

@@ -11,9 +11,6 @@ use url::Url;
 
 use crate::identity::{oauth_client::id::OauthClientId, role::model::check_scopes};
 
-/// The maximum number of clients.
-pub const MAX_CLIENTS: i64 = 1000;
-
 /// The scopes of OpenID Connect, which every client may ask for. They grant no method.
 pub const IDENTITY_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 

@@ -15,18 +15,15 @@ use mainstay_kernel::{
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
-use crate::{
-    identity::{
-        credential::model as token,
-        oauth_client::{
-            id::OauthClientId,
-            model::{Draft, MAX_CLIENTS, OauthClient, Patch},
-            store,
-        },
-        role::ops as roles,
-        session::store as sessions,
+use crate::identity::{
+    credential::model as token,
+    oauth_client::{
+        id::OauthClientId,
+        model::{Draft, OauthClient, Patch},
+        store,
     },
-    proto::identity::v1::Reason as IdentityReason,
+    role::ops as roles,
+    session::store as sessions,
 };
 
 /// The scope for clients.
@@ -35,15 +32,12 @@ const MANAGE: &str = "identity.oauth_clients.manage";
 /// Registers a client. The secret of a confidential one is returned only here; only its hash is stored.
 ///
 /// # Errors
-/// `VALIDATION_FAILED`, `OAUTH_CLIENT_LIMIT_REACHED`.
+/// `VALIDATION_FAILED`.
 pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<(OauthClient, Option<SecretString>)> {
     let (permit, now) = (work.permit()?, work.now());
     let client = OauthClient::new(policies, draft, now)?;
     let connection = work.connection().await?;
     roles::present(connection, policies, permit, MANAGE).await?;
-    if store::count(connection).await? >= MAX_CLIENTS {
-        return Err(IdentityReason::OauthClientLimitReached.into());
-    }
     let secret = client.is_confidential.then(|| token::write_client_secret(&random()));
     let hash = secret.as_ref().map(|secret| token::hash(secret.expose_secret()));
     store::insert(connection, &client, hash).await?;

@@ -84,11 +84,6 @@ pub async fn insert(connection: &Connection, client: &OauthClient, secret_hash: 
     Ok(())
 }
 
-/// Counts all clients.
-pub async fn count(connection: &Connection) -> Result<i64> {
-    Ok(oauth_clients::table.count().get_result(&mut &*connection).await?)
-}
-
 /// Returns one client.
 ///
 /// # Errors
