@@ -1,5 +1,5 @@
 -- Purpose: codes, consents and sessions of applications.
--- Lock: ACCESS EXCLUSIVE on sessions while the index is built, which has no rows yet; SHARE ROW EXCLUSIVE on users and oauth_clients,
+-- Lock: ACCESS EXCLUSIVE on sessions while the table is read once for the index; SHARE ROW EXCLUSIVE on users and oauth_clients,
 -- because the new tables refer to them.
 -- Rollout: before the first server of this version starts. The version before takes the refresh token of an application for
 -- that of a sign-in: register clients after the last server of the version before is replaced.
@@ -18,7 +18,8 @@ CREATE TABLE oauth_codes (
     -- The session in which the user agreed, and its membership at that time.
     session_id uuid NOT NULL,
     member_id uuid,
-    redirect_uri text NOT NULL CHECK (char_length(redirect_uri) <= 500),
+    -- That of a loopback address is longer by its port than the registered one.
+    redirect_uri text NOT NULL CHECK (char_length(redirect_uri) <= 510),
     scopes text[] NOT NULL,
     nonce text CHECK (char_length(nonce) <= 500),
     -- The PKCE challenge (RFC 7636): SHA-256 of the verifier.

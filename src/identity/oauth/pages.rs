@@ -8,6 +8,7 @@
 //! | `POST /session/authorize` | takes the decision, by a form of that page |
 //! | `POST /oauth2/token` | exchanges a code or a refresh token |
 //! | `GET`, `POST /oauth2/userinfo` | returns the person of an access token |
+//! | `POST /oauth2/introspect` | tells a confidential client what its access token is worth now (RFC 7662) |
 //! | `POST /oauth2/revoke` | ends the session of a token (RFC 7009) |
 //!
 //! The cookie of the session is `SameSite=Strict`: the browser sends it to no page to which another site leads. The first page
@@ -36,7 +37,7 @@ use crate::identity::{
 
 pub(super) const TOKEN: &str = "/oauth2/token";
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
     let limited = |page| bounded(page, DEADLINE);
     let decide = guarded(post(authorize::decide));
     [
@@ -46,6 +47,7 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
         ("/session/authorize", limited(get(authorize::show)).merge(decide)),
         (TOKEN, limited(post(endpoint::token))),
         ("/oauth2/userinfo", limited(get(endpoint::userinfo).post(endpoint::userinfo))),
+        ("/oauth2/introspect", limited(post(endpoint::introspect))),
         ("/oauth2/revoke", limited(post(endpoint::revoke))),
     ]
 }
@@ -61,6 +63,7 @@ async fn metadata(State(app): State<App>) -> Response {
         "token_endpoint": format!("{issuer}{TOKEN}"),
         "userinfo_endpoint": format!("{issuer}/oauth2/userinfo"),
         "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
+        "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
@@ -69,6 +72,7 @@ async fn metadata(State(app): State<App>) -> Response {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],

@@ -195,6 +195,37 @@ async fn an_id_token_is_no_access_token() {
     assert_eq!(userinfo(&stage.app, none).await.0, 401);
 }
 
+/// A forged token, one of another kind and one of another client are inactive.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_clients_own_access_token_is_active() {
+    let mut stage = Stage::new().await;
+    let tokens = stage.tokens().await;
+    let token = text(&tokens, "access_token");
+    let (status, active) = send(&stage.app, &stage.client, "/oauth2/introspect", &[("token", &token)]).await;
+    assert_eq!((status, &active["active"], &active["scope"]), (200, &json!(true), &tokens["scope"]), "{active}");
+    let other = client(&stage.cast, client_draft()).await;
+    assert_eq!(
+        send(&stage.app, &other, "/oauth2/introspect", &[("token", &token)]).await.1,
+        json!({ "active": false })
+    );
+    let (_, signed) = token.split_once('.').expect("three parts");
+    let own = stage.browser.access_token().await;
+    for token in [
+        format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{}.", signed.split('.').next().expect("a payload")),
+        format!("eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{signed}"),
+        text(&tokens, "id_token"),
+        own,
+    ] {
+        let answer = send(&stage.app, &stage.client, "/oauth2/introspect", &[("token", &token)]).await;
+        assert_eq!(answer, (200, json!({ "active": false })), "{token}");
+    }
+    let mut draft = client_draft();
+    draft["confidential"] = false.into();
+    let public = client(&stage.cast, draft).await;
+    let pairs = [("client_id", public.id.as_str()), ("token", token.as_str())];
+    assert_eq!(send(&stage.app, &public, "/oauth2/introspect", &pairs).await.0, 401);
+}
+
 /// The client compares the issuer, so that a code of this service reaches no other provider (RFC 9207).
 #[tokio::test(flavor = "multi_thread")]
 async fn each_response_names_the_issuer() {

@@ -6,7 +6,7 @@ use mainstay_kernel::{
     caller::{Caller, Means, Visibility},
     database::Connection,
     error::{Error, Reason, Result},
-    id::SessionId,
+    id::{SessionId, UserId},
     unit_of_work::Work,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -97,7 +97,7 @@ pub(crate) async fn exchange(
     issued(app, client, pair, &begun, code.nonce.as_deref())
 }
 
-async fn reused(app: &App, user: &mainstay_kernel::id::UserId, first: SessionId) -> Failure {
+async fn reused(app: &App, user: &UserId, first: SessionId) -> Failure {
     tracing::warn!(session = %first, %user, "an authorization code was used twice; the session of its first use was ended");
     session::leave_session(app, *user, first).await.map_or_else(Failure::from, |()| Failure::Grant)
 }
@@ -152,6 +152,33 @@ pub(crate) async fn end(app: &App, client: &OauthClient, token: &str) -> Result<
         session::leave_session(app, user, id).await?;
     }
     Ok(())
+}
+
+/// What an access token of an application is worth now (RFC 7662).
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    pub(crate) user: UserId,
+    pub(crate) scope: String,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// Returns what an access token of a client is worth now; `None` for any other token.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn inspect(app: &App, client: &OauthClient, token: &str) -> Result<Option<Inspected>> {
+    let caller = match credential::verify(app, token, None).await {
+        Ok(caller) => caller,
+        Err(error) if error.is_unavailable() => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let Caller::User { id: user, session, scopes, .. } = caller else { return Ok(None) };
+    let Some(session) = session::of_access(app, user, session).await? else { return Ok(None) };
+    let Some(grant) = session.grant.filter(|grant| grant.client == client.id) else { return Ok(None) };
+    let Ok(access) = app.part::<Tokens>().verify(token) else { return Ok(None) };
+    let has = |name: &&str| IDENTITY_SCOPES.contains(name) || scopes.iter().any(|scope| scope.as_str() == *name);
+    let names: Vec<_> = grant.scopes.iter().map(String::as_str).filter(has).collect();
+    Ok(Some(Inspected { user, scope: names.join(" "), expires_at: access.expires_at }))
 }
 
 /// A person as an application sees them.

@@ -195,6 +195,44 @@ pub(super) async fn revoke(
     }
 }
 
+/// `POST /oauth2/introspect`. A public client, which anyone can pretend to be, learns nothing.
+pub(super) async fn introspect(
+    State(app): State<App>,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Some(issuer) = issuer(&app) else { return StatusCode::NOT_FOUND.into_response() };
+    let (_, from) = origin_of(address, &headers);
+    let inspect = async {
+        let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
+        let client = authenticated(&app, &headers, &parameters).await?;
+        if !client.is_confidential {
+            return Err(Fault::Client);
+        }
+        let token = parameters.get("token").ok_or(Fault::Request)?;
+        let inspected = ops::inspect(&app, &client, token).await?;
+        Ok(inspected.map_or_else(
+            || json!({ "active": false }),
+            |token| {
+                json!({
+                    "active": true,
+                    "client_id": client.id.0,
+                    "sub": token.user.0,
+                    "scope": token.scope,
+                    "exp": token.expires_at.timestamp(),
+                    "iss": issuer,
+                    "token_type": "Bearer",
+                })
+            },
+        ))
+    };
+    match counted(&app, from, inspect).await {
+        Ok(body) => answer(StatusCode::OK, &body),
+        Err(fault) => fault.response(),
+    }
+}
+
 /// `GET` and `POST /oauth2/userinfo` (OpenID Connect Core 1.0, 5.3).
 pub(super) async fn userinfo(State(app): State<App>, headers: HeaderMap) -> Response {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
