@@ -3,6 +3,7 @@
 mod attacks;
 mod end;
 mod flow;
+mod judges;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
