@@ -191,9 +191,13 @@ function readDestination(): string | undefined {
 
 const destination = readDestination();
 
+/** Whether a sign-in with a provider has led here. A page of this origin continues, because no other one sends the cookie. */
+const hasArrived = new URL(location.href).searchParams.has("arrived");
+
 /** Returns the URL at which a browser begins a sign-in with a provider that ends at this page, or at the one that waits. */
 export function providerUrl(name: string): string {
-  return `/auth/oidc/${name}?return=${encodeURIComponent(destination ?? location.pathname + location.search)}`;
+  const path = destination === undefined ? location.pathname + location.search : `/console/?return=${encodeURIComponent(destination)}&arrived`;
+  return `/auth/oidc/${name}?return=${encodeURIComponent(path)}`;
 }
 
 /** Leaves for a provider, to link an identity to the signed-in user. */
@@ -244,7 +248,10 @@ async function renew(work: () => Promise<void>): Promise<void> {
 /** Resumes the session of the cookie; without one, the sign-in is shown. Throws if the outcome is unknown. */
 export async function resume(): Promise<void> {
   // The application may ask for a new sign-in.
-  if (destination !== undefined) return become("out");
+  if (destination !== undefined) {
+    if (!hasArrived || arrival.outcome !== undefined || arrival.error !== undefined) return become("out");
+    return location.replace(destination);
+  }
   await refresh().catch((error: unknown) => {
     if (state === "unknown") throw error;
   });

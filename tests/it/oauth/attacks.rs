@@ -1,12 +1,13 @@
 //! Attacks on the flow.
 
+use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use super::{
     CALLBACK, ISSUER, Stage, VERIFIER, agree, ask, authorize, client, client_draft, exchange, exchange_with, field,
     form, pass, refresh, result, send, signed_in, text, userinfo,
 };
-use crate::support::{Actor, PROTOCOLS, oidc::Browser};
+use crate::support::{Actor, PROTOCOLS, TestApp, oidc::Browser};
 
 /// Else the service would be an open redirector, and a code would reach an attacker.
 #[tokio::test(flavor = "multi_thread")]
@@ -238,6 +239,24 @@ async fn each_response_names_the_issuer() {
         (result(&refused.location, "iss"), result(&refused.location, "state")),
         (ISSUER.to_owned(), "the state".to_owned())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_are_bounded() {
+    // All tests have the same address, so a small limit needs a separate Redis.
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let builder = TestApp::builder().set("PUBLIC_URL", ISSUER).set("REDIS_URL", redis.url());
+    let (app, cast) = builder.set("RATE_LIMIT_LOGIN", "1/1h").start_with_cast().await;
+    let right = client(&cast, client_draft()).await;
+    let wrong = super::Client { secret: "guess".to_owned(), ..right.clone() };
+    for _ in 0..12 {
+        let answer = send(&app, &right, "/oauth2/introspect", &[("token", "unknown")]).await;
+        assert_eq!(answer.0, 200, "what is right does not count: {answer:?}");
+    }
+    for _ in 0..10 {
+        assert_eq!(exchange(&app, &wrong, "code").await.expect_err("a guess"), "invalid_client");
+    }
+    assert_eq!(send(&app, &right, "/oauth2/introspect", &[("token", "unknown")]).await.0, 429);
 }
 
 /// The person signs out, or another person signs in, while a code is on its way.

@@ -47,7 +47,7 @@ async fn an_application_signs_a_person_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metadata_names_what_exists() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
     let metadata = get(&stage.app, "/.well-known/openid-configuration").await;
     assert_eq!(metadata, get(&stage.app, "/.well-known/oauth-authorization-server").await);
     assert_eq!(
@@ -58,10 +58,11 @@ async fn the_metadata_names_what_exists() {
     for name in ["authorization", "token", "userinfo", "revocation"] {
         let url = text(&metadata, &format!("{name}_endpoint"));
         let path = url.strip_prefix(ISSUER).expect("of the issuer");
-        assert_ne!(stage.app.endpoint.get(path).await.status, 404, "{path}");
+        assert_ne!(stage.browser.open(path).await.status, 404, "{path}");
     }
     let without = TestApp::start().await;
-    assert_eq!(without.endpoint.get("/.well-known/openid-configuration").await.status, 404, "it has no issuer");
+    let page = Browser::new(&without.endpoint).open("/.well-known/openid-configuration").await;
+    assert_eq!(page.status, 404, "it has no issuer: {page:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,8 +31,6 @@ use crate::{
 
 const PAGE: &str = "/session/authorize";
 const SIGN_IN: &str = "/console/?";
-/// The parameters by which a sign-in with a provider says how it ended.
-const ARRIVAL: [&str; 2] = ["sign_in", "sign_in_error"];
 
 /// `GET /oauth2/authorize`.
 pub(super) async fn begin(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
@@ -109,7 +107,7 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
     let url = match authorize(app, &client, (&request, query), token, decision).await {
         Ok(Outcome::Code(code)) => request.back.url(issuer, ("code", &code)),
         Ok(Outcome::Refused(refusal)) => refused(&request.back, issuer, refusal),
-        Ok(Outcome::SignIn) => return sign_in(app, headers, (&request, issuer), query, &parameters),
+        Ok(Outcome::SignIn) => return sign_in(app, headers, (&request, issuer), query),
         Ok(Outcome::SecondFactor) => return problem(app, headers, StatusCode::FORBIDDEN, "second_factor"),
         Ok(Outcome::Foreign) => return problem(app, headers, StatusCode::FORBIDDEN, "form"),
         Ok(Outcome::Ask { user, csrf }) => {
@@ -139,26 +137,12 @@ fn refused(back: &Return, issuer: &str, refusal: Refusal) -> String {
 }
 
 /// Leads to the sign-in, which returns to the page.
-fn sign_in(
-    app: &App,
-    headers: &HeaderMap,
-    (request, issuer): (&Request, &str),
-    query: &str,
-    parameters: &Parameters,
-) -> Response {
+fn sign_in(app: &App, headers: &HeaderMap, (request, issuer): (&Request, &str), query: &str) -> Response {
     if !Modules::of(app).has("console") {
         return leave(app, headers, &refused(&request.back, issuer, Refusal::LoginRequired));
     }
-    // A sign-in that was on the way says how it ended; the next one begins anew.
-    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| !ARRIVAL.contains(&&**name));
-    let again = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
     let mut place = form_urlencoded::Serializer::for_suffix(SIGN_IN.to_owned(), SIGN_IN.len());
-    place.append_pair("return", &format!("{PAGE}?{again}"));
-    for name in ARRIVAL {
-        if let Some(value) = parameters.get(name) {
-            place.append_pair(name, value);
-        }
-    }
+    place.append_pair("return", &format!("{PAGE}?{query}"));
     found(&place.finish())
 }
 
