@@ -101,7 +101,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("OauthClientService.CreateOauthClient", 5),
     ("OauthClientService.DeleteOauthClient", 7),
     ("OauthClientService.GetOauthClient", 1),
-    ("OauthClientService.ListOauthClients", 2),
+    ("OauthClientService.ListOauthClients", 1),
     ("OauthClientService.RotateOauthClientSecret", 6),
     ("OauthClientService.UpdateOauthClient", 6),
     ("OauthConsentService.DeleteOauthConsent", 5),
