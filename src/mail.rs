@@ -10,7 +10,7 @@ pub mod links;
 pub mod locale;
 pub mod model;
 pub mod ops;
-pub(crate) mod pages;
+mod pages;
 pub mod preview;
 mod provider_events;
 pub mod store;
@@ -18,6 +18,8 @@ pub mod suppression;
 pub mod templates;
 mod text;
 pub mod transport;
+
+pub(crate) use pages::respond;
 
 use std::sync::Arc;
 

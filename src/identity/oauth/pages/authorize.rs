@@ -26,7 +26,7 @@ use crate::{
             ops as client,
         },
     },
-    mail::pages::respond,
+    mail::respond,
 };
 
 const PAGE: &str = "/session/authorize";
