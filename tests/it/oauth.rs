@@ -201,7 +201,7 @@ fn succeeded((status, body): (u16, Value)) -> Result<Value, String> {
 /// Exchanges a refresh token.
 async fn refresh(app: &TestApp, client: &Client, tokens: &Value) -> Result<Value, String> {
     let token = text(tokens, "refresh_token");
-    let pairs = [("grant_type", "refresh_token"), ("client_id", &client.id), ("refresh_token", &token)];
+    let pairs = [("grant_type", "refresh_token"), ("client_id", client.id.as_str()), ("refresh_token", token.as_str())];
     succeeded(send(app, client, "/oauth2/token", &pairs).await)
 }
 

@@ -170,9 +170,9 @@ async fn an_application_does_not_become_the_user() {
     stage.cast.anonymous.rest("AuthService.Refresh", request).await.failure("INVALID_TOKEN");
     let mut thief = Browser::new(&stage.app.endpoint);
     thief.cookies.insert("mainstay_session".to_owned(), token);
-    assert_eq!(thief.post("/session/refresh", &json!({})).await.reason(), "INVALID_TOKEN");
     let place = pass(&mut thief, &authorize(&stage.client, &[])).await;
     assert!(place.starts_with("/console/"), "it authorizes nothing: {place}");
+    assert_eq!(thief.post("/session/refresh", &json!({})).await.reason(), "INVALID_TOKEN");
     refresh(&stage.app, &stage.client, &tokens).await.expect("the session continues");
     // And the refresh token of a sign-in is none of an application.
     let own = stage.browser.cookies["mainstay_session"].clone();

@@ -48,7 +48,7 @@ async fn another_password_ends_the_access() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_the_membership_and_a_deactivation_end_the_access() {
+async fn a_deactivation_ends_the_access() {
     let mut stage = Stage::new().await;
     let tokens = stage.tokens().await;
     let user = stage.cast.customer.as_user().id.to_string();
