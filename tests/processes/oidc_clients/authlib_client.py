@@ -6,14 +6,14 @@ import sys
 from urllib.parse import parse_qs, urlsplit
 
 from authlib.integrations.base_client import FrameworkIntegration
-from authlib.integrations.base_client.sync_app import OAuth2Mixin
+from authlib.integrations.base_client.sync_app import BaseApp, OAuth2Mixin
 from authlib.integrations.base_client.sync_openid import OpenIDMixin
 from authlib.integrations.requests_client import OAuth2Session
 
 issuer, client_id, secret, redirect_uri = sys.argv[1:]
 
 
-class App(OAuth2Mixin, OpenIDMixin):
+class App(OAuth2Mixin, OpenIDMixin, BaseApp):
     client_cls = OAuth2Session
 
 
