@@ -23,6 +23,8 @@ NODE_REQUIREMENTS=scripts/requirements-node.txt
 MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
 PACKAGES_REQUIREMENTS=deploy/pypi/requirements.txt
 S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
+# The Python client of OpenID Connect that signs people in with the server in tests.
+OIDC_CLIENTS_REQUIREMENTS=tests/processes/oidc_clients/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
@@ -384,7 +386,10 @@ export_test_servers() {
   S3_SERVER_PYTHON=$(venv_path "$S3_SERVER_REQUIREMENTS")/bin/python
   # The packages of the OpenID Connect provider that the tests use.
   OIDC_PROVIDER_PACKAGES=$(npm_packages tests/processes/oidc_provider)
-  export MAIL_SERVER_PYTHON S3_SERVER_PYTHON OIDC_PROVIDER_PACKAGES
+  # The clients of OpenID Connect that the tests use.
+  OIDC_CLIENTS_PACKAGES=$(npm_packages tests/processes/oidc_clients)
+  OIDC_CLIENTS_PYTHON=$(venv_path "$OIDC_CLIENTS_REQUIREMENTS")/bin/python
+  export MAIL_SERVER_PYTHON S3_SERVER_PYTHON OIDC_PROVIDER_PACKAGES OIDC_CLIENTS_PACKAGES OIDC_CLIENTS_PYTHON
 }
 
 # Runs a command with one Postgres and one Redis for all test processes. A single test that is started by hand starts

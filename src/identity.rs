@@ -19,6 +19,8 @@ pub mod linked_identity;
 pub mod mail_login;
 pub mod mails;
 pub mod member;
+pub mod oauth;
+pub mod oauth_client;
 pub mod passwords;
 mod personal;
 mod process;
@@ -69,6 +71,8 @@ use self::{
     invitation::service::Invitations,
     linked_identity::service::LinkedIdentities,
     member::service::Members,
+    oauth::service::OauthConsents,
+    oauth_client::service::OauthClients,
     passwords::Passwords,
     provider::client::Providers,
     role::service::Roles,
@@ -92,6 +96,7 @@ use crate::proto::{
         deletion_service_server::DeletionServiceServer, impersonation_service_server::ImpersonationServiceServer,
         invitation_service_server::InvitationServiceServer,
         linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
+        oauth_client_service_server::OauthClientServiceServer, oauth_consent_service_server::OauthConsentServiceServer,
         passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
         scim_resource_service_server::ScimResourceServiceServer,
         second_factor_service_server::SecondFactorServiceServer, service_key_service_server::ServiceKeyServiceServer,
@@ -136,6 +141,8 @@ pub(crate) fn module() -> Module {
         .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
         .service(|app| ScimResourceServiceServer::new(ScimResources { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
+        .service(|app| OauthClientServiceServer::new(OauthClients { app: app.clone() }))
+        .service(|app| OauthConsentServiceServer::new(OauthConsents { app: app.clone() }))
         .service(|app| ImpersonationServiceServer::new(Impersonations { app: app.clone() }))
         .service(|app| DeletionServiceServer::new(Deletions { app: app.clone() }))
         .service(|app| DataExportServiceServer::new(DataExports { app: app.clone() }))
@@ -143,6 +150,7 @@ pub(crate) fn module() -> Module {
         .queue::<ExportData>()
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())
+        .pages(oauth::pages::pages())
         .contribute(TokenIssuer(|config| config.section::<IdentityConfig>().issuer.clone()))
         .command::<signing_key::command::Keys>()
         .command::<user::command::Users>()
@@ -201,6 +209,12 @@ pub(crate) fn module() -> Module {
             "forget_data_exports",
             "Removes exports of data DATA_EXPORTS_KEPT after they ended",
             jobs::forget_data_exports,
+        )
+        .every(
+            HOUR,
+            "expire_oauth_codes",
+            "Removes authorization codes a day after they expired",
+            jobs::expire_oauth_codes,
         )
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after SIGN_INS_KEPT", jobs::expire_sign_ins)
         .every(HOUR, "forget_devices", "Removes remembered devices that have expired", jobs::forget_devices)

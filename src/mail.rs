@@ -19,6 +19,8 @@ pub mod templates;
 mod text;
 pub mod transport;
 
+pub(crate) use pages::respond;
+
 use std::sync::Arc;
 
 use mainstay_kernel::{

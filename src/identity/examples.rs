@@ -14,6 +14,7 @@ const DATA_EXPORT: &str = "0197b602-1f7a-7b35-9c48-d1e2f3a4b5c6";
 const LINKED_IDENTITY: &str = "0197b603-2c8e-7f16-9a4b-c7d8e9f0a1b2";
 const PASSKEY: &str = "0197b606-7d2e-7a51-b3c8-4f5a6b7c8d9e";
 const DEVICE: &str = "0197b607-4e1c-7b29-8d5f-3a4b5c6d7e8f";
+const OAUTH_CLIENT: &str = "0197b608-1a2b-7c3d-8e4f-5a6b7c8d9e0f";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 const ACCOUNT_DOMAIN: &str = "0197b606-3d2e-7f59-b4a7-9c0d1e2f3a4b";
@@ -51,6 +52,23 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "default_role") => json!("MEMBER_ROLE_MEMBER").into(),
         ("AccountProvider", "redirect_uri") => {
             json!("https://shop.example/auth/oidc/0197b608-4d3e-7a15-9b26-8c7d6e5f4a3b/callback").into()
+        }
+        ("OauthClient", "id") | (_, "oauth_client_id") if message != "Session" => json!(OAUTH_CLIENT).into(),
+        ("Session", "oauth_client_id") => Example::Omitted,
+        ("OauthClient" | "CreateOauthClientRequest" | "OauthClientPatch", "name") | (_, "client_name") => {
+            json!("Ticket reports").into()
+        }
+        (_, "redirect_uris") => json!("https://reports.example/callback").into(),
+        (_, "grant_types") => json!("OAUTH_GRANT_TYPE_AUTHORIZATION_CODE").into(),
+        ("OauthClient" | "CreateOauthClientRequest" | "OauthClientPatch" | "OauthConsent", "scopes") => {
+            json!("support.tickets.read").into()
+        }
+        (_, "confidential") => json!(true).into(),
+        (_, "first_party") => json!(false).into(),
+        ("OauthClient", "earlier_secret_expire_time") => Example::Omitted,
+        ("RotateOauthClientSecretRequest", "overlap_seconds") => json!(86_400).into(),
+        ("CreateOauthClientResponse" | "RotateOauthClientSecretResponse", "secret") => {
+            json!("mcs_2fJw9bR4tYp6LqXz").into()
         }
         ("Member", "id") | (_, "member_id") => json!(MEMBER).into(),
         ("Invitation", "id") | (_, "invitation_id") => json!(INVITATION).into(),

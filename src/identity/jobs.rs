@@ -19,6 +19,7 @@ use crate::identity::{
     email_change::store as email_change,
     invitation::store as invitation,
     mail_login::store as mail_login,
+    oauth::store as oauth,
     registration::store as registration,
     retention::{CONFIRMATIONS, DATA_EXPORTS, DELETION_NOTICES, INVITATIONS, SESSIONS, SIGN_INS},
     revocation::store as revocation,
@@ -102,6 +103,14 @@ pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
 pub(super) async fn expire_mail_logins(app: App) -> Result<usize> {
     let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(mail_login::delete_expired(connection, before, BATCH))).await
+}
+
+/// A code that is used twice ends the tokens of its first use, for as long as it is kept.
+const USED_CODES_KEPT: TimeDelta = TimeDelta::days(1);
+
+pub(super) async fn expire_oauth_codes(app: App) -> Result<usize> {
+    let before = app.clock.now() - USED_CODES_KEPT;
+    in_batches(&app, |connection| Box::pin(oauth::delete_expired_codes(connection, before, BATCH))).await
 }
 
 pub(super) async fn check_account_domains(app: App) -> Result<usize> {

@@ -62,7 +62,7 @@ pub(super) const ARCHIVES: Retention = Retention::of(
     "How long the archive of an export of data can be downloaded; then it is removed",
 );
 
-pub(super) const TABLES: [Retention; 14] = [
+pub(super) const TABLES: [Retention; 16] = [
     SESSIONS,
     CONFIRMATIONS,
     INVITATIONS,
@@ -76,9 +76,11 @@ pub(super) const TABLES: [Retention; 14] = [
         &["remembered_devices"],
         "until they expire, SECOND_FACTOR_REMEMBERED after their beginning",
     ),
+    Retention::without_age(&["oauth_codes"], "until a day after they expired"),
+    Retention::without_age(&["oauth_clients"], "until an admin deletes them"),
     Retention::without_age(&["signing_keys"], "until the tokens that a retired key signed have expired"),
     Retention::without_age(
-        &["users", "members", "second_factors", "passkeys", "linked_identities"],
+        &["users", "members", "second_factors", "passkeys", "linked_identities", "oauth_consents"],
         "until the erasure of the user",
     ),
     Retention::without_age(

@@ -44,6 +44,8 @@ use crate::{
 
 use form::{Form, NotRead};
 use view::{Done, Offer, Page, Problem, View};
+// For the pages of other modules, which look the same.
+pub(crate) use view::respond;
 
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);

@@ -115,10 +115,10 @@ impl Templates {
             .map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, template))))
     }
 
-    /// Renders a page that the link of a mail opens.
-    pub(super) fn page(&self, values: Value) -> Result<String> {
-        let page = self.environment.get_template("page.html").and_then(|page| page.render(values));
-        page.map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, "page.html"))))
+    /// Renders a page.
+    pub(super) fn page(&self, name: &str, values: Value) -> Result<String> {
+        let page = self.environment.get_template(name).and_then(|page| page.render(values));
+        page.map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, name))))
     }
 
     fn render(
@@ -185,6 +185,14 @@ impl Templates {
             };
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
+        }
+        for page in ["leave", "consent", "problem"] {
+            let values = context! {
+                page, language => FALLBACK, nonce => "", url => "", problem => "client", client => "", email => "", request => "",
+                csrf => "", identity => ["openid"], scopes => [""],
+            };
+            let rendered = self.environment.get_template("authorize.html").and_then(|template| template.render(values));
+            faults.extend(rendered.err().map(|error| describe(&error, "authorize.html")));
         }
         for content in &samples {
             for language in &self.languages {

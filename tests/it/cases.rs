@@ -17,6 +17,7 @@ pub(crate) mod invitation;
 pub(crate) mod linked_identity;
 pub(crate) mod member;
 mod membership;
+pub(crate) mod oauth;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod passkey;
@@ -65,6 +66,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(scim::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());
+    cases.extend(oauth::cases());
     cases.extend(linked_identity::cases());
     cases.extend(auth::cases());
     cases.extend(second_factor::cases());

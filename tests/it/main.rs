@@ -15,6 +15,7 @@ mod limits;
 mod load;
 mod logs;
 mod mail;
+mod oauth;
 mod operation;
 mod order;
 mod organization;

@@ -169,6 +169,11 @@ async fn invitations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn applications() {
+    run_all(cases::oauth::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_domains() {
     run_all(cases::account_domain::cases()).await;
 }

@@ -84,6 +84,7 @@ function leave(): void {
 }
 
 function enter({ accessToken, expiresIn, accountId, secondFactorRequired }: Tokens): void {
+  if (destination !== undefined && !secondFactorRequired) return location.replace(destination);
   token = accessToken;
   clearTimeout(timer);
   const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
@@ -188,9 +189,21 @@ function readArrival(): Arrival {
 
 export const arrival = readArrival();
 
-/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page. */
+/** The page of this server that waits for a sign-in, on behalf of an application; no other page. */
+function readDestination(): string | undefined {
+  const path = new URL(location.href).searchParams.get("return");
+  return path?.startsWith("/session/authorize?") ? path : undefined;
+}
+
+const destination = readDestination();
+
+/** Whether a sign-in with a provider has led here. A page of this origin continues, because no other one sends the cookie. */
+const hasArrived = new URL(location.href).searchParams.has("arrived");
+
+/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page, or at the one that waits. */
 export function providerUrl(name: string): string {
-  return `/auth/oidc/${name}?return=${encodeURIComponent(location.pathname + location.search)}`;
+  const path = destination === undefined ? location.pathname + location.search : `/console/?return=${encodeURIComponent(destination)}&arrived`;
+  return `/auth/oidc/${name}?return=${encodeURIComponent(path)}`;
 }
 
 /** Leaves for a provider, to link an identity to the signed-in user. */
@@ -240,6 +253,11 @@ async function renew(work: () => Promise<void>): Promise<void> {
 
 /** Resumes the session of the cookie; without one, the sign-in is shown. Throws if the outcome is unknown. */
 export async function resume(): Promise<void> {
+  // The application may ask for a new sign-in.
+  if (destination !== undefined) {
+    if (!hasArrived || arrival.outcome !== undefined || arrival.error !== undefined) return become("out");
+    return location.replace(destination);
+  }
   await refresh().catch((error: unknown) => {
     if (state === "unknown") throw error;
   });

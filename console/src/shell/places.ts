@@ -51,6 +51,8 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
       { to: "/s/DeletionService", title: "Deletions", services: ["DeletionService"], ofAll: true },
       { to: "/staff-roles", title: "Staff roles", services: ["RoleService"], ofAll: true },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
+      { to: "/s/OauthClientService", title: "Applications", services: ["OauthClientService"], ofAll: true },
+      { to: "/s/OauthConsentService", title: "Applications with access", services: ["OauthConsentService"] },
       { to: "/audit", title: "Audit log", services: ["AuditService"] },
       { to: "/profile", title: "Profile", services: [] },
       { to: "/security", title: "Sign-in and security", services: [] },

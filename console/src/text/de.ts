@@ -330,6 +330,8 @@ export const german = {
   "Send again": "Noch einmal senden",
   "Sends one event now and shows the response.": "Sendet jetzt ein Ereignis und zeigt die Antwort.",
   "Service keys": "Dienstschlüssel",
+  "Applications": "Anwendungen",
+  "Applications with access": "Anwendungen mit Zugriff",
   "Sessions": "Sitzungen",
   "Sign out everywhere": "Überall abmelden",
   "Test event": "Testereignis",

@@ -45,6 +45,8 @@ pub enum Means {
     Session,
     /// By a personal access token, which a program has.
     Token,
+    /// By the access token of an application, to which the user gave it. It reaches only what its scopes name.
+    Application,
     /// A member of the staff acts in the name of the user (RFC 8693, 4.1).
     Impersonation {
         /// The member of the staff.
@@ -260,7 +262,7 @@ impl Permit {
         if let Caller::User { scopes, sign_in, .. } = &mut self.caller {
             *scopes = match sign_in.means {
                 Means::Session => present,
-                Means::Token | Means::Impersonation { .. } => {
+                Means::Token | Means::Application | Means::Impersonation { .. } => {
                     scopes.iter().filter(|scope| present.contains(scope)).cloned().collect()
                 }
             };
@@ -314,6 +316,11 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     let is_account_key = matches!(caller, Caller::Service { account: Some(_), .. });
     let accepts = !is_account_key || method.grant(Role::Service).is_some();
     let grant = method.grant(caller.role()).filter(|_| accepts).ok_or_else(|| wrong_role(method))?;
+    let is_application = matches!(caller, Caller::User { sign_in, .. } if sign_in.means == Means::Application);
+    if is_application && grant.scope.as_ref().is_none_or(|scope| !caller.scopes().contains(scope)) {
+        let message = "An application calls only methods that require a scope, with the scope.";
+        return Err(Error::with_message(Reason::PermissionDenied, message));
+    }
     let reach = grant.reach_with(caller.scopes()).map_err(|scope| {
         let message = format!("The method requires the scope {scope}.");
         Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str())
@@ -336,7 +343,7 @@ fn check_means(method: &Method, caller: &Caller) -> Result<()> {
         Means::Impersonation { allows_writes: false, .. } if method.effect == Effect::Write && !method.watch => {
             Err(Error::with_message(Reason::PermissionDenied, "The impersonation is read-only."))
         }
-        Means::Token | Means::Impersonation { .. } => Ok(()),
+        Means::Token | Means::Application | Means::Impersonation { .. } => Ok(()),
     }
 }
 

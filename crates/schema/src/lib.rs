@@ -160,6 +160,28 @@ diesel::table! {
         member_id -> Nullable<Uuid>, authenticated_at -> Timestamptz, method -> SmallInt, has_second_factor -> Bool,
         user_agent -> Text, ip_address -> Text, created_at -> Timestamptz, refreshed_at -> Timestamptz,
         expires_at -> Timestamptz, ended -> Bool, version -> BigInt, provider_id -> Nullable<Uuid>,
+        client_id -> Nullable<Uuid>,
+        client_scopes -> Nullable<Array<Text>>,
+    }
+}
+diesel::table! {
+    oauth_clients (id) {
+        id -> Uuid, name -> Text, redirect_uris -> Array<Text>, grant_types -> Array<SmallInt>, scopes -> Array<Text>,
+        is_first_party -> Bool, secret_hash -> Nullable<Binary>, earlier_secret_hash -> Nullable<Binary>,
+        earlier_expires_at -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    oauth_codes (code_hash) {
+        code_hash -> Binary, client_id -> Uuid, user_id -> Uuid, session_id -> Uuid, member_id -> Nullable<Uuid>,
+        redirect_uri -> Text, scopes -> Array<Text>, nonce -> Nullable<Text>, challenge -> Binary,
+        expires_at -> Timestamptz, grant_id -> Nullable<Uuid>,
+    }
+}
+diesel::table! {
+    oauth_consents (user_id, client_id) {
+        user_id -> Uuid, client_id -> Uuid, scopes -> Array<Text>, created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
 diesel::table! {
@@ -422,6 +444,8 @@ diesel::allow_tables_to_appear_in_same_query!(account_domains, members);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, accounts);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, members);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, users);
+diesel::joinable!(oauth_consents -> oauth_clients (client_id));
+diesel::allow_tables_to_appear_in_same_query!(oauth_consents, oauth_clients);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
 diesel::allow_tables_to_appear_in_same_query!(linked_identities, users);

@@ -72,7 +72,7 @@ use visit::{Visit, answer};
 
 /// The maximum body size, in bytes: an address and a password with room for escapes, or the response of a passkey.
 const MAX_BODY_BYTES: usize = 8192;
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 /// The deadline of a page that calls a provider up to four times in sequence. It is later than the limit of these calls, so that
 /// the page says what happened.
 const PROVIDER_DEADLINE: Duration = Duration::from_secs(20);
@@ -115,11 +115,11 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 13] {
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
-fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
+pub(crate) fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
     origin::of_admitted_pages(bounded(page, DEADLINE))
 }
 
-fn bounded(page: MethodRouter<App>, deadline: Duration) -> MethodRouter<App> {
+pub(crate) fn bounded(page: MethodRouter<App>, deadline: Duration) -> MethodRouter<App> {
     let page: MethodRouter<App> = page.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     page.layer(axum::middleware::from_fn(move |request: Request, next: Next| limit_time(deadline, request, next)))
 }
@@ -210,10 +210,15 @@ fn challenge(app: &App, headers: &HeaderMap, token: Option<String>) -> Result<St
 }
 
 /// Returns the device and the address of a request.
-fn origin_of(address: Option<Extension<ClientAddress>>, headers: &HeaderMap) -> (Device, IpAddr) {
+pub(crate) fn origin_of(address: Option<Extension<ClientAddress>>, headers: &HeaderMap) -> (Device, IpAddr) {
     let from = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     (Device::new(user_agent, from.to_string()), from)
+}
+
+/// Returns the refresh token of the session in a navigation, which has no `Origin`.
+pub(crate) fn session_token<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
+    cookie::SESSION.read(headers, is_secure(app))
 }
 
 /// Returns the token that the device has from an earlier sign-in, if any.
@@ -318,6 +323,6 @@ fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
 }
 
 /// The middleware turns this status into the error envelope.
-fn refusal(error: Error) -> Response {
+pub(crate) fn refusal(error: Error) -> Response {
     tonic::Status::from(error).into_http()
 }

@@ -16,6 +16,9 @@
 //! | `mail-code-site` | wrong codes from mails, from one /48 of IPv6 | 100 q per w | the same |
 //! | `provider-network` | returns from sign-in providers to one network | 10 q per w | calls of providers |
 //! | `provider-site` | returns from sign-in providers to one /48 of IPv6 | 100 q per w | the same |
+//! | `oauth-client-network` | wrong secrets, codes and refresh tokens of OAuth clients from one network | 10 q per w | guessing |
+//! | `oauth-client-site` | the same from one /48 of IPv6 | 100 q per w | the same |
+//! | `oauth-code` | authorizations of applications by one user | 10 q per w | rows of codes |
 //! | `passkey-network` | wrong proofs by passkeys from one network | 10 q per w | verification of signatures |
 //! | `passkey-site` | wrong proofs by passkeys from one /48 of IPv6 | 100 q per w | the same |
 //!
@@ -37,6 +40,7 @@ use mainstay_kernel::{
     app::App,
     config::Quota,
     error::Result,
+    id::UserId,
     rate_limit::{AttemptLimit, CountedAttempt, Network},
 };
 
@@ -128,4 +132,23 @@ pub(crate) async fn mail_code(app: &App, email: &EmailAddress, from: IpAddr) -> 
 pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
     let limits: Vec<_> = of_networks(["mail-request", "mail-request-site"], from, login_attempts(app)).collect();
     app.limiter.attempt(&limits).await.map(drop)
+}
+
+/// Counts a request of a client of OAuth. The caller refunds it unless its secret, code or token was wrong.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(crate) async fn oauth_client(app: &App, from: IpAddr) -> Result<CountedAttempt> {
+    let quota = login_attempts(app);
+    let limits: Vec<_> = of_networks(["oauth-client-network", "oauth-client-site"], from, quota).collect();
+    app.limiter.attempt(&limits).await
+}
+
+/// Counts the authorization of an application by a user, which stores a code.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(crate) async fn oauth_code(app: &App, user: UserId) -> Result<()> {
+    let limit = AttemptLimit::new("oauth-code", user.0.as_bytes(), widened(login_attempts(app)));
+    app.limiter.attempt(&[limit]).await.map(drop)
 }

@@ -16,6 +16,8 @@
 //! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |
 //! | `miv_…` | invitation: 256 bits derived from its id | SHA-256 |
 //! | `mcd_…` | cancellation of a deletion: 256 bits derived from the id of its notice | SHA-256 |
+//! | `mcs_…` | secret of a client of OAuth: 256 random bits | SHA-256 |
+//! | `mac_…` | authorization code: 256 random bits | SHA-256 |
 //! | `meu_…` | undoing that change: 256 other bits derived from its id | SHA-256 |
 //!
 //! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
@@ -49,6 +51,8 @@ const EMAIL_CHANGE: &str = "mec_";
 const EMAIL_UNDO: &str = "meu_";
 const INVITATION: &str = "miv_";
 const DELETION: &str = "mcd_";
+const CLIENT_SECRET: &str = "mcs_";
+const AUTHORIZATION_CODE: &str = "mac_";
 
 /// The random bytes of a secret.
 pub type Random = [u8; 32];
@@ -160,6 +164,16 @@ pub fn write_mail_login(secret: &SecretKey, login: Uuid) -> SecretString {
 /// Writes the secret that binds a sign-in by mail to the browser that asked for it.
 pub fn write_mail_binding(random: &Random) -> SecretString {
     format!("{MAIL_BINDING}{}", URL_SAFE_NO_PAD.encode(random)).into()
+}
+
+/// Writes the secret of a client of OAuth.
+pub fn write_client_secret(random: &Random) -> SecretString {
+    format!("{CLIENT_SECRET}{}", URL_SAFE_NO_PAD.encode(random)).into()
+}
+
+/// Writes an authorization code.
+pub fn write_authorization_code(random: &Random) -> SecretString {
+    format!("{AUTHORIZATION_CODE}{}", URL_SAFE_NO_PAD.encode(random)).into()
 }
 
 /// The digits of the code of a sign-in by mail.

@@ -46,7 +46,7 @@ impl Authenticator for Credentials {
 /// # Errors
 /// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `PERMISSION_DENIED`; `UNAVAILABLE` if Postgres is needed and
 /// unreachable.
-async fn verify(app: &App, credential: &str, from: Option<IpAddr>) -> Result<Caller> {
+pub(crate) async fn verify(app: &App, credential: &str, from: Option<IpAddr>) -> Result<Caller> {
     if let Some(caller) = app.part::<Tokens>().get_verified(credential, from) {
         return Ok(caller);
     }

@@ -27,7 +27,7 @@ pub const LIFE: TimeDelta = TimeDelta::minutes(10);
 /// The page after a sign-in that names none.
 pub const DEFAULT_PATH: &str = "/console/";
 
-const MAX_PATH_BYTES: usize = 500;
+const MAX_PATH_BYTES: usize = 2000;
 const LABEL: &str = "provider sign-ins v1";
 
 /// A person, as a provider knows them.
@@ -239,7 +239,7 @@ mod tests {
             "/ü",
             "/a b",
             "/a#b",
-            &format!("/{}", "a".repeat(500)),
+            &format!("/{}", "a".repeat(2000)),
         ] {
             assert!(return_path(Some(bad)).is_err(), "{bad:?}");
         }

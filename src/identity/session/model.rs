@@ -6,6 +6,7 @@
 use crate::identity::{
     account_provider::id::AccountProviderId,
     member::{id::MemberId, model::Member},
+    oauth_client::id::OauthClientId,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -108,6 +109,14 @@ impl Proof {
     }
 }
 
+/// What a user has given an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub client: OauthClientId,
+    /// The scopes, of OpenID Connect and of the contract. A token has those of the latter that the user has.
+    pub scopes: Vec<String>,
+}
+
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -129,6 +138,8 @@ pub struct Session {
     pub has_second_factor: bool,
     /// The device that signed in.
     pub device: Device,
+    /// The application for which the session is; `None` for a sign-in of the user.
+    pub grant: Option<Grant>,
     /// When the session began.
     pub created_at: DateTime<Utc>,
     /// When the current generation was issued.
@@ -167,6 +178,7 @@ impl Session {
             method: Method::Password,
             has_second_factor: false,
             device,
+            grant: None,
             created_at: now,
             refreshed_at: now,
             expires_at: life.end(now, now),
@@ -194,6 +206,18 @@ impl Session {
             return Refresh::Again(self);
         }
         Refresh::Reused
+    }
+
+    /// Begins the session of an application, to which the user gave access in this one.
+    pub fn grant(&self, id: SessionId, device: Device, grant: Grant, now: DateTime<Utc>, life: SessionLife) -> Self {
+        let proof = Proof { at: self.authenticated_at, method: self.method, has_second_factor: self.has_second_factor };
+        let begun = Self::begin(self.user, self.epoch, device, now, life).renew(proof);
+        Self { id, account: self.account, grant: Some(grant), ..begun }
+    }
+
+    /// Returns the application of the session.
+    pub fn client(&self) -> Option<OauthClientId> {
+        self.grant.as_ref().map(|grant| grant.client)
     }
 
     /// Returns the session of a user who has proved who they are.

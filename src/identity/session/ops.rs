@@ -3,6 +3,7 @@
 
 mod end;
 mod exchange;
+mod grant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
@@ -36,9 +37,11 @@ use mainstay_kernel::{
     id::{AccountId, SessionId, UserId},
 };
 
+pub(crate) use end::leave_session;
 pub use end::{end, end_all, leave, leave_by_token, remove_member, remove_outdated};
-pub(crate) use exchange::{prove_second_factor, renew};
+pub(crate) use exchange::{prove_second_factor, refresh_grant, renew};
 pub use exchange::{refresh, switch};
+pub(crate) use grant::{begin_grant, issue_grant, of_access, of_code};
 
 /// Returns whether any person has signed in.
 pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
@@ -164,6 +167,9 @@ async fn membership(
 pub(crate) async fn of_token(app: &App, token: &str) -> Result<Session> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     let session = read(app, claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?.session;
+    if session.grant.is_some() {
+        return Err(Reason::InvalidToken.into());
+    }
     let (Refresh::Rotated(_) | Refresh::Again(_)) =
         session.clone().refresh(claim.generation, app.clock.now(), life(app))
     else {

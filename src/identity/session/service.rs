@@ -68,6 +68,7 @@ fn render(session: Session, current: Option<SessionId>) -> pb::Session {
         expire_time: Some(time(session.expires_at)),
         current: Some(session.id) == current,
         account_id: session.account.map(|own| own.account.to_string()),
+        oauth_client_id: session.grant.map(|grant| grant.client.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     dsl::exists,
     prelude::*,
-    sql_types::{BigInt, Uuid as SqlUuid},
+    sql_types::{BigInt, Nullable, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 
@@ -13,7 +13,8 @@ use crate::{
     identity::{
         account_provider::id::AccountProviderId,
         member::id::MemberId,
-        session::model::{Device, MAX_PER_USER, Method, Session, SessionAccount},
+        oauth_client::id::OauthClientId,
+        session::model::{Device, Grant, MAX_PER_USER, Method, Session, SessionAccount},
     },
     schema::sessions,
 };
@@ -43,6 +44,8 @@ struct Row {
     ended: bool,
     version: i64,
     provider_id: Option<AccountProviderId>,
+    client_id: Option<OauthClientId>,
+    client_scopes: Option<Vec<String>>,
 }
 
 /// A session as read, with its version.
@@ -69,6 +72,7 @@ impl TryFrom<Row> for StoredSession {
             method: Method::from_number(row.method.into()).ok_or_else(|| corrupt("sessions", id, "method"))?,
             has_second_factor: row.has_second_factor,
             device: Device { user_agent: row.user_agent, address: row.ip_address },
+            grant: row.client_id.zip(row.client_scopes).map(|(client, scopes)| Grant { client, scopes }),
             created_at: row.created_at,
             refreshed_at: row.refreshed_at,
             expires_at: row.expires_at,
@@ -92,6 +96,7 @@ macro_rules! changing {
             sessions::refreshed_at.eq($session.refreshed_at),
             sessions::expires_at.eq($session.expires_at),
             sessions::ended.eq($session.ended),
+            sessions::client_scopes.eq($session.grant.as_ref().map(|grant| &grant.scopes)),
         )
     };
 }
@@ -109,6 +114,7 @@ pub async fn insert(connection: &mut Connection, session: &Session) -> Result<()
         sessions::created_at.eq(session.created_at),
         sessions::version.eq(1_i64),
         sessions::provider_id.eq(session.provider),
+        sessions::client_id.eq(session.client()),
     );
     diesel::insert_into(sessions::table).values(row).execute(connection).await?;
     let over = diesel::sql_query(OVER).bind::<SqlUuid, _>(session.user).bind::<BigInt, _>(MAX_PER_USER);
@@ -156,6 +162,19 @@ pub async fn end_of_member(connection: &mut Connection, user: UserId, member: Me
     let target = target.filter(sessions::ended.eq(false));
     let values = (sessions::ended.eq(true), sessions::version.eq(sessions::version + 1));
     diesel::update(target).set(values).prepared().execute(connection).await?;
+    Ok(())
+}
+
+/// Ends the sessions of an application: of one user, or of all.
+pub async fn end_of_client(connection: &Connection, client: OauthClientId, user: Option<UserId>) -> Result<()> {
+    // Other instances poll by the clock of Postgres.
+    const SQL: &str = "WITH ended AS (UPDATE sessions SET ended = true, version = version + 1 \
+                           WHERE client_id = $1 AND ($2 IS NULL OR user_id = $2) AND NOT ended RETURNING id) \
+                       INSERT INTO revocations (subject, revoked_at) SELECT id, clock_timestamp() FROM ended \
+                       ON CONFLICT (subject) DO UPDATE SET epoch = NULL, kept_session_id = NULL, \
+                           revoked_at = excluded.revoked_at";
+    let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(client).bind::<Nullable<SqlUuid>, _>(user);
+    statement.execute(&mut &*connection).await?;
     Ok(())
 }
 

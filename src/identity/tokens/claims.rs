@@ -8,6 +8,8 @@ use mainstay_kernel::contract::policy::{self, BuiltInRole};
 
 /// RFC 9068, 2.1: prevents any other JWT under the same keys from passing for an access token.
 pub(super) const TYPE: &str = "at+jwt";
+/// The type of ID tokens, which are no access tokens.
+pub(super) const ID_TYPE: &str = "JWT";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Claims {
@@ -26,8 +28,11 @@ pub(super) struct Claims {
     /// The built-in role in the account; absent for staff and for a custom role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) arole: Option<String>,
-    /// The scopes of a custom role, separated by spaces (RFC 9068, 2.2.3), with its id and version; absent for a built-in
-    /// role.
+    /// The application for which the token is (RFC 9068, 2.2); absent for a session of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client_id: Option<Uuid>,
+    /// The scopes of an application, or of a custom role, separated by spaces (RFC 9068, 2.2.3), the latter with its id and
+    /// version; absent for a built-in role without an application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scope: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

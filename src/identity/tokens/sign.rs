@@ -4,16 +4,19 @@ use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, Header};
 use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::identity::{
     credential::model::RefreshClaim,
     member::model::Member,
+    oauth_client::model::IDENTITY_SCOPES,
     role::model::Granted,
-    session::model::{Method, Session},
+    session::model::{Grant, Method, Session},
     tokens::{
         Tokens,
         access::{Impersonator, Pair},
-        claims::{Act, Claims, TYPE, role_name},
+        claims::{Act, Claims, ID_TYPE, TYPE, role_name},
     },
     user::model::User,
 };
@@ -35,7 +38,7 @@ impl Tokens {
         granted: &Granted,
         session: &Session,
     ) -> Result<Option<Pair>> {
-        let Some(access) = self.sign(&self.claims(user, member, granted, session))? else { return Ok(None) };
+        let Some(access) = self.sign(TYPE, &self.claims(user, member, granted, session))? else { return Ok(None) };
         let (inner, needs_second_factor) = (&self.0, *granted == Granted::UntilSecondFactor);
         let claim = RefreshClaim { user: user.id, session: session.id, generation: session.generation };
         let mac = hmac::sign(&inner.mac, &claim.bytes());
@@ -65,7 +68,7 @@ impl Tokens {
         let (sub, sid) = (by.user.0, by.session.0);
         let act = Act { sub, sid, epoch: by.epoch, rid, rver, writes: by.allows_writes };
         let claims = self.claims(user, Some(member), granted, session);
-        self.sign(&Claims { exp: end.timestamp(), act: Some(act), amr: Vec::new(), ..claims })
+        self.sign(TYPE, &Claims { exp: end.timestamp(), act: Some(act), amr: Vec::new(), ..claims })
     }
 
     /// Returns the claims of the access token of a session.
@@ -74,21 +77,14 @@ impl Tokens {
         let authenticated = session.authenticated_at;
         let issued = session.refreshed_at.max(authenticated).timestamp();
         let needs_second_factor = *granted == Granted::UntilSecondFactor;
-        // RFC 8176 has no value for a sign-in provider. A passkey is a proof of possession after a verification of the user.
-        let methods: &[&str] = match (session.method, session.has_second_factor) {
-            (Method::Password, false) => &["pwd"],
-            (Method::Password, true) => &["pwd", "otp", "mfa"],
-            (Method::Provider, false) => &[],
-            (Method::Provider, true) => &["otp", "mfa"],
-            (Method::Passkey, _) => &["pop", "mfa"],
-            // The token in the link and the code are passwords that work once.
-            (Method::Mail, false) => &["otp"],
-            (Method::Mail, true) => &["otp", "mfa"],
-        };
         let (arole, custom) = match granted {
             Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),
             Granted::Nothing | Granted::UntilSecondFactor => (None, None),
             Granted::Custom { id, version, scopes } => (None, Some((id.0, *version, scopes.join(" ")))),
+        };
+        let scope = match &session.grant {
+            Some(grant) => Some(self.scopes_of_grant(grant, granted).join(" ")),
+            None => custom.as_ref().map(|(.., scopes)| scopes.clone()),
         };
         Claims {
             iss: inner.issuer.clone(),
@@ -99,7 +95,8 @@ impl Tokens {
             mver: member.map(|member| member.version),
             role: role_name(user.role).to_owned(),
             arole: arole.map(|role| role.name().to_owned()),
-            scope: custom.as_ref().map(|(.., scopes)| scopes.clone()),
+            client_id: session.client().map(|client| client.0),
+            scope,
             rid: custom.as_ref().map(|(id, ..)| *id),
             rver: custom.as_ref().map(|(_, version, _)| *version),
             sid: session.id.0,
@@ -109,22 +106,78 @@ impl Tokens {
             iat: issued,
             exp: issued + inner.life.num_seconds(),
             auth_time: authenticated.timestamp(),
-            amr: methods.iter().map(|&method| method.to_owned()).collect(),
+            amr: methods(session).iter().map(|&method| method.to_owned()).collect(),
             needs_second_factor,
             confined: session.provider.is_some(),
             act: None,
         }
     }
 
-    /// Signs an access token. `None` when no key can sign.
-    fn sign(&self, claims: &Claims) -> Result<Option<SecretString>> {
+    /// Returns those scopes of an application that the user has now, and those of OpenID Connect.
+    fn scopes_of_grant<'g>(&self, grant: &'g Grant, granted: &Granted) -> Vec<&'g str> {
+        let built_in = match granted {
+            Granted::BuiltIn(role) => self.0.policies.scopes_of(*role),
+            _ => [].into(),
+        };
+        let holds = |name: &str| match granted {
+            Granted::Custom { scopes, .. } => scopes.iter().any(|scope| scope == name),
+            _ => built_in.iter().any(|scope| scope.as_str() == name),
+        };
+        let names = grant.scopes.iter().map(String::as_str);
+        names.filter(|name| IDENTITY_SCOPES.contains(name) || holds(name)).collect()
+    }
+
+    /// Issues the ID token of an application (OpenID Connect Core 1.0, 2), for which the user has signed in. `None` when no key
+    /// can sign.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when the cryptographic library fails.
+    pub(crate) fn identify(
+        &self,
+        issuer: &str,
+        session: &Session,
+        nonce: Option<&str>,
+    ) -> Result<Option<SecretString>> {
+        let (now, life) = (self.0.clock.now().timestamp(), self.0.life.num_seconds());
+        let claims = json!({
+            "iss": issuer,
+            "sub": session.user.0,
+            "aud": session.client().map(|client| client.0),
+            "iat": now,
+            "exp": now + life,
+            "auth_time": session.authenticated_at.timestamp(),
+            "acr": if session.has_second_factor { "2" } else { "1" },
+            "amr": methods(session),
+        });
+        let nonce = nonce.map(|nonce| ("nonce".to_owned(), json!(nonce)));
+        let claims: Map<String, Value> = claims.as_object().cloned().into_iter().flatten().chain(nonce).collect();
+        self.sign(ID_TYPE, &claims)
+    }
+
+    /// Signs a token. `None` when no key can sign.
+    fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<Option<SecretString>> {
         let ring = self.ring();
         let Some(key) = ring.signing(self.0.clock.now()) else { return Ok(None) };
         let Some(signing) = key.signing() else { return Ok(None) };
         let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYPE.to_owned());
+        header.typ = Some(kind.to_owned());
         header.kid = Some(key.id().to_owned());
-        let access = jsonwebtoken::encode(&header, claims, signing).map_err(Error::internal)?;
-        Ok(Some(access.into()))
+        let token = jsonwebtoken::encode(&header, claims, signing).map_err(Error::internal)?;
+        Ok(Some(token.into()))
+    }
+}
+
+/// Returns the proofs of a session (RFC 8176), which has no value for a sign-in provider. A passkey is a proof of possession
+/// after a verification of the user.
+fn methods(session: &Session) -> &'static [&'static str] {
+    match (session.method, session.has_second_factor) {
+        (Method::Password, false) => &["pwd"],
+        (Method::Password, true) => &["pwd", "otp", "mfa"],
+        (Method::Provider, false) => &[],
+        (Method::Provider, true) => &["otp", "mfa"],
+        (Method::Passkey, _) => &["pop", "mfa"],
+        // The token in the link and the code are passwords that work once.
+        (Method::Mail, false) => &["otp"],
+        (Method::Mail, true) => &["otp", "mfa"],
     }
 }

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use mainstay_kernel::{
-    caller::{Caller, SignIn},
+    caller::{Caller, Means, SignIn},
     clock::Clock,
     config::Source,
     contract::policy::{self, BuiltInRole, Scope},
@@ -22,9 +22,10 @@ use crate::identity::{
     config::IdentityConfig,
     credential::model::RefreshClaim,
     member::model::{Member, MemberRole},
+    oauth_client::id::OauthClientId,
     revocation::model::SubjectVersion,
     role::{id::RoleId, model::Granted},
-    session::model::{Device, Method, Proof, Session, SessionLife},
+    session::model::{Device, Grant, Method, Proof, Session, SessionLife},
     signing_key::{
         keys::{KeyRing, SealedKey},
         model::Life,
@@ -96,6 +97,7 @@ impl Fixture {
             mver: Some(1),
             role: "admin".into(),
             arole: None,
+            client_id: None,
             scope: None,
             rid: None,
             rver: None,
@@ -159,6 +161,43 @@ fn a_token_of_a_custom_role_has_its_scopes_and_its_version() {
     assert_eq!(viewer.scopes(), &*fixture.tokens.0.policies.scopes_of(BuiltInRole::Viewer));
     let without = fixture.forge(|_| {}, |claims| claims.role = "customer".into());
     assert_eq!(fixture.tokens.verify(&without), Err(TokenError::Forged), "a member without a role");
+}
+
+#[test]
+fn an_application_has_at_most_what_the_user_has_and_has_agreed_to() {
+    let mut fixture = fixture();
+    let client = OauthClientId(Uuid::from_u128(8));
+    let scopes = ["openid", "support.tickets.read", "payments.refunds.create"].map(str::to_owned).to_vec();
+    fixture.session.grant = Some(Grant { client, scopes });
+    let read = |granted: &Granted| {
+        let access = fixture.tokens.verify(&fixture.access_of(granted)).expect("good");
+        let Caller::User { scopes, sign_in, .. } = access.caller else { panic!("a user") };
+        assert_eq!(sign_in.means, Means::Application);
+        scopes.iter().map(Scope::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&Granted::BuiltIn(BuiltInRole::Agent)), ["support.tickets.read"]);
+    assert_eq!(read(&custom(&["payments.refunds.create", "support.tickets.write"])), ["payments.refunds.create"]);
+    assert!(read(&Granted::UntilSecondFactor).is_empty() && read(&Granted::Nothing).is_empty());
+    let widened = fixture.forge(
+        |_| {},
+        |claims| {
+            (claims.role, claims.client_id) = ("agent".into(), Some(client.0));
+            claims.scope = Some("support.tickets.read payments.refunds.create".into());
+        },
+    );
+    let access = fixture.tokens.verify(&widened).expect("good");
+    assert_eq!(access.caller.scopes(), ["support.tickets.read".into()], "the role bounds the token, too");
+    let without = fixture.forge(|_| {}, |claims| claims.scope = Some("support.tickets.read".into()));
+    assert_eq!(fixture.tokens.verify(&without), Err(TokenError::Forged), "only an application narrows a role");
+}
+
+#[test]
+fn an_id_token_is_no_access_token() {
+    let mut fixture = fixture();
+    fixture.session.grant =
+        Some(Grant { client: OauthClientId(Uuid::from_u128(8)), scopes: vec!["openid".to_owned()] });
+    let token = fixture.tokens.identify("here", &fixture.session, Some("n")).expect("no fault").expect("a key signs");
+    assert_eq!(fixture.tokens.verify(token.expose_secret()), Err(TokenError::Forged));
 }
 
 #[test]

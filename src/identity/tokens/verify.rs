@@ -68,10 +68,11 @@ impl Tokens {
         let scopes = self.scopes(platform, &claims).ok_or(TokenError::Forged)?;
         let role = claims.rid.zip(claims.rver).map(|(id, version)| SubjectVersion::new(id, version));
         let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
-        let means = claims
-            .act
-            .as_ref()
-            .map_or(Means::Session, |act| Means::Impersonation { by: UserId(act.sub), allows_writes: act.writes });
+        let means = match (&claims.act, claims.client_id) {
+            (Some(act), _) => Means::Impersonation { by: UserId(act.sub), allows_writes: act.writes },
+            (None, Some(_)) => Means::Application,
+            (None, None) => Means::Session,
+        };
         let impersonator = claims.act.as_ref().map(|act| TokenClaims {
             user: UserId(act.sub),
             session: SessionId(act.sid),
@@ -95,13 +96,21 @@ impl Tokens {
         let custom = match (&claims.scope, claims.rid, claims.rver) {
             (Some(scopes), Some(_), Some(_)) => scopes,
             // A customer without an account holds nothing, as does a user without the second factor that is required.
-            (None, None, None)
-                if claims.needs_second_factor || (platform == policy::Role::Customer && claims.acct.is_none()) =>
+            (scope, None, None)
+                if (scope.is_none() || claims.client_id.is_some())
+                    && (claims.needs_second_factor
+                        || (platform == policy::Role::Customer && claims.acct.is_none())) =>
             {
                 return Some([].into());
             }
             (None, None, None) => {
                 return built_in_of(platform, claims.arole.as_deref()).map(|role| policies.scopes_of(role));
+            }
+            // An application has at most what the built-in role has.
+            (Some(scopes), None, None) if claims.client_id.is_some() => {
+                let held = built_in_of(platform, claims.arole.as_deref()).map(|role| policies.scopes_of(role))?;
+                let is_given = |scope: &&Scope| scopes.split(' ').any(|name| name == scope.as_str());
+                return Some(held.iter().filter(is_given).cloned().collect());
             }
             _ => return None,
         };

@@ -6,7 +6,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mainstay_kernel::{app::App, module::Modules, secret::random};
-use minijinja::context;
+use minijinja::{Value, context};
 use serde::Serialize;
 
 use super::form::{Form, NotRead};
@@ -201,26 +201,37 @@ pub(super) fn language(headers: &HeaderMap) -> &'static str {
     language.unwrap_or("en")
 }
 
-/// Renders a page in the language that the reader's browser prefers.
+/// Renders a page of a link.
 pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
-    let nonce = STANDARD.encode(random::<16>());
     let mail = app.config.section::<MailConfig>();
     // A front end has its own sign-in, to which it leads from its first page.
     let of_console = || Modules::of(app).has("console").then(|| "/console".to_owned());
     let values = context! {
-        language => language(headers),
         page => view.page.as_str(),
         token => view.token,
         name => view.name,
         account => view.account,
-        nonce,
         problem => view.problem.map(Problem::as_str),
         done => view.outcome.map(Done::as_str),
         offer => view.offer,
         sign_in => mail.brand.app_url.clone().or_else(of_console),
         keeps_mail => matches!(mail.transport, MailTransport::Outbox),
     };
-    let Ok(html) = app.part::<Templates>().page(values) else {
+    respond(app, headers, "page.html", (view.status(), "no-referrer"), values)
+}
+
+/// Renders a template of a page in the language that the reader's browser prefers, with a status and a referrer policy. The page
+/// runs no script and loads nothing.
+pub(crate) fn respond(
+    app: &App,
+    headers: &HeaderMap,
+    template: &str,
+    (status, referrer): (StatusCode, &'static str),
+    values: Value,
+) -> Response {
+    let nonce = STANDARD.encode(random::<16>());
+    let values = context! { language => language(headers), nonce, ..values };
+    let Ok(html) = app.part::<Templates>().page(template, values) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let policy = format!(
@@ -229,9 +240,9 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, "no-store, no-transform".to_owned()),
-        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+        (header::REFERRER_POLICY, referrer.to_owned()),
     ];
-    (view.status(), headers, Html(html)).into_response()
+    (status, headers, Html(html)).into_response()
 }
 
 #[cfg(test)]

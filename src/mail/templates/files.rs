@@ -18,11 +18,12 @@ macro_rules! built_in {
 
 /// The files that all templates need.
 const SHARED_FILES: &[(&str, &str)] = built_in![
-    "layout.html" "layout.txt" "page.html" "parts.html" "parts.txt"
+    "authorize.html" "layout.html" "layout.txt" "page.html" "page_style.html" "parts.html" "parts.txt"
 ];
 
 /// Their names.
-pub(super) const SHARED: [&str; 5] = ["layout.html", "layout.txt", "page.html", "parts.html", "parts.txt"];
+pub(super) const SHARED: [&str; 7] =
+    ["authorize.html", "layout.html", "layout.txt", "page.html", "page_style.html", "parts.html", "parts.txt"];
 
 /// The maximum size of a template file, in bytes; a larger file is a mistake.
 const MAX_BYTES: u64 = 256 << 10;
@@ -78,9 +79,9 @@ fn read(kinds: &Kinds, name: &str, path: &Path) -> Result<String, String> {
     };
     if !is_known {
         return Err(format!(
-            "is not the name of a template: NAME.LANGUAGE.j2 with one of {}, or layout.html, layout.txt, page.html, \
-             parts.html, parts.txt",
-            names(kinds).collect::<Vec<_>>().join(", ")
+            "is not the name of a template: NAME.LANGUAGE.j2 with one of {}, or {}",
+            names(kinds).collect::<Vec<_>>().join(", "),
+            SHARED.join(", ")
         ));
     }
     let size = fs::metadata(path).map_err(|error| error.to_string())?.len();

@@ -48,10 +48,11 @@ async fn each_method_that_writes_adds_an_entry() {
 }
 
 /// Methods that change a resource, and whose entries have no value before, with the reasons.
-const WITHOUT_BEFORE: [(&str, &str); 13] = [
+const WITHOUT_BEFORE: [(&str, &str); 14] = [
     ("DeletionService.CancelDeletion", "its state before is always the same"),
     ("DeletionService.CancelDeletionByToken", "its state before is always the same"),
     ("LinkedIdentityService.DeleteLinkedIdentity", "the entry is about the user, with the removal as a fact"),
+    ("OauthConsentService.DeleteOauthConsent", "the entry is about the application, with the withdrawal as a fact"),
     ("OperationService.CancelOperation", "its state before is always the same"),
     ("PasskeyService.RemovePasskey", "the entry is about the user, with the removal as a fact"),
     ("SecondFactorService.RemoveTotp", "the entry is about the user, with the removal as a fact"),

@@ -44,6 +44,7 @@ pub(crate) struct Builder {
     database: Option<Arc<TestDatabase>>,
     jobs: bool,
     handlers: Option<Handlers>,
+    listener: Option<TcpListener>,
 }
 
 impl TestApp {
@@ -104,6 +105,12 @@ impl Builder {
         self
     }
 
+    /// Listens on a socket, whose address the settings may name.
+    pub(crate) fn listen(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// Starts the app.
     pub(crate) async fn start(self) -> TestApp {
         // Without optimization, the future of a test that contains this one takes half of a thread's stack.
@@ -126,7 +133,10 @@ impl Builder {
         identity::start(&app).await;
         let readiness = Readiness::of(app.contract);
         let service = service::build(modules, &app, readiness.clone()).expect("the contract holds");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = match self.listener {
+            Some(listener) => listener,
+            None => TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+        };
         let address = listener.local_addr().expect("an address");
         let open = |tls| server::tls::Tls::open(tls, &modules.contract.policies);
         let tls = app.config.server.tls.clone().map(open).transpose().expect("files that are good");

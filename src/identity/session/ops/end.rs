@@ -64,7 +64,11 @@ pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
     leave_session(app, claim.user, claim.session).await
 }
 
-pub(super) async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
+/// Ends a session of a user and its access tokens. Idempotent.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
     // The revocation is first: it alone ends the session, also if the process dies in between.
     revocation::end_session(app, id).await?;
     app.database.autocommit(async move |connection| sessions::end(connection, user, id).await).await.map(drop)

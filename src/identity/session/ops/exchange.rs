@@ -1,6 +1,7 @@
 //! A refresh token is exchanged for a pair of the same or another account.
 
 use crate::identity::{
+    oauth_client::model::OauthClient,
     session::{
         model::{Proof, Refresh, Session},
         ops::{end::leave_session, life, owner, read, replace},
@@ -25,7 +26,7 @@ const MAX_ATTEMPTS: usize = 8;
 /// account requires another sign-in, in which case the token stays valid; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
 /// changes.
 pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Result<Pair> {
-    exchange(app, token, expected.map_or(Target::Same, Target::Expected)).await
+    exchange(app, token, expected.map_or(Target::Same, Target::Expected), None).await.map(|(pair, _)| pair)
 }
 
 /// Exchanges a refresh token for a pair of another account.
@@ -34,7 +35,15 @@ pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Res
 /// As [`refresh`]; `NOT_FOUND` if the user is not a member of the account, and `SESSION_OF_ONE_ACCOUNT` for a session that
 /// began with the provider of its account, in which cases the token stays valid; `CONFLICT` if a concurrent refresh was faster.
 pub async fn switch(app: &App, token: &str, account: AccountId) -> Result<Pair> {
-    exchange(app, token, Target::Other(account)).await
+    exchange(app, token, Target::Other(account), None).await.map(|(pair, _)| pair)
+}
+
+/// Exchanges the refresh token of an application for a new pair, with the scopes that the client still may ask for.
+///
+/// # Errors
+/// As [`refresh`]; `INVALID_TOKEN` for the token of another client, or of a sign-in.
+pub(crate) async fn refresh_grant(app: &App, token: &str, client: &OauthClient) -> Result<(Pair, Session)> {
+    exchange(app, token, Target::Same, Some(client)).await
 }
 
 /// The account of the pair that an exchange of a refresh token yields.
@@ -67,10 +76,14 @@ impl Target {
     }
 }
 
-async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
+async fn exchange(app: &App, token: &str, target: Target, client: Option<&OauthClient>) -> Result<(Pair, Session)> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
         let entry = read(app, claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
+        // An application does not become the user, and no application gets the tokens of another.
+        if entry.session.client() != client.map(|client| client.id) {
+            return Err(Reason::InvalidToken.into());
+        }
         let next = match entry.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
@@ -78,7 +91,8 @@ async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
                 if !target.is_met(&session) {
                     return Err(Reason::Conflict.into());
                 }
-                return owner(app, &session, None).await?.issue(app, &session).await;
+                let pair = owner(app, &session, None).await?.issue(app, &session).await?;
+                return Ok((pair, session));
             }
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
@@ -87,9 +101,12 @@ async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
             return Err(Reason::Conflict.into());
         }
         let owner = owner(app, &next, target.other()).await?;
-        let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
+        let mut next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
+        if let (Some(grant), Some(client)) = (&mut next.grant, client) {
+            grant.scopes = client.allowed(grant.scopes.iter().map(String::as_str));
+        }
         if replace(app, &entry, &next).await? {
-            return owner.issue(app, &next).await;
+            return Ok((owner.issue(app, &next).await?, next));
         }
     }
     Err(Reason::Conflict.into())

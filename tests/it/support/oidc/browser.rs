@@ -21,6 +21,7 @@ pub(crate) struct Page {
     pub(crate) location: String,
     pub(crate) set_cookies: Vec<String>,
     pub(crate) body: Value,
+    pub(crate) html: String,
 }
 
 impl Page {
@@ -51,8 +52,9 @@ impl Browser {
         }
         let (status, location) = (response.status().as_u16(), response.headers().get("location").map(text));
         let body = response.bytes().await.expect("a body");
+        let html = String::from_utf8_lossy(&body).into_owned();
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        Page { status, location: location.unwrap_or_default(), set_cookies, body }
+        Page { status, location: location.unwrap_or_default(), set_cookies, body, html }
     }
 
     /// Goes to a page of the app.

@@ -175,6 +175,31 @@ fn a_session_of_one_account_changes_nothing_about_the_user_beyond_it() {
     }
 }
 
+/// Without a scope, and with the narrower reach of one that lacks it, a method is for the user.
+#[test]
+fn an_application_calls_only_methods_of_its_scopes() {
+    let now = chrono::DateTime::UNIX_EPOCH;
+    let (account, session) = (Some(ACCOUNT), SessionId(Uuid::nil()));
+    let sign_in = SignIn { means: Means::Application, ..SignIn::at(now) };
+    let reach = |options: &str, scopes: &[&str]| {
+        let policies = policies(options);
+        let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+        let scopes = policies.declared(scopes.iter().copied());
+        let caller = Caller::User { id: USER, account, role: Role::Customer, session, scopes, sign_in };
+        Permit::granted(method, caller, now).map(|permit| permit.is_some())
+    };
+    let scoped = "access: \"account\" scope: \"fleet.vehicles.read\"";
+    assert!(reach(scoped, &["fleet.vehicles.read"]).expect("it has the scope"));
+    for (options, scopes) in [
+        (scoped, &[][..]),
+        ("access: \"self\"", &["fleet.vehicles.read"]),
+        ("access: \"account\" scope: \"fleet.vehicles.read\" in_person: true", &["fleet.vehicles.read"]),
+        ("access: \"account\" scope: \"fleet.vehicles.read\" max_auth_age_seconds: 600", &["fleet.vehicles.read"]),
+    ] {
+        assert_eq!(reach(options, scopes).expect_err(options).reason(), Reason::PermissionDenied, "{options}");
+    }
+}
+
 /// It needs both grants: that of customers says what it reaches, and that of services that no person is needed.
 #[test]
 fn the_key_of_an_account_reaches_the_account_by_methods_that_accept_services() {

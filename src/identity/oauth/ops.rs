@@ -1,0 +1,18 @@
+//! Authorizations of applications: the consent, the code, and the tokens.
+
+mod authorize;
+mod consent;
+mod tokens;
+
+use mainstay_kernel::app::App;
+
+use crate::identity::config::IdentityConfig;
+
+pub(crate) use authorize::{Decision, Outcome, authorize};
+pub(crate) use consent::{list, withdraw};
+pub(crate) use tokens::{Failure, Issued, Person, end, exchange, inspect, person, refresh};
+
+/// Returns the issuer of ID tokens, which is the base URL of this service; `None` if the configuration does not name it.
+pub(crate) fn issuer(app: &App) -> Option<&str> {
+    app.config.section::<IdentityConfig>().public_url.as_deref()
+}

@@ -1,0 +1,160 @@
+//! The decision of a person about an authorization request.
+
+use aws_lc_rs::hmac;
+use data_encoding::HEXLOWER;
+use mainstay_kernel::{
+    app::App,
+    audit::Record,
+    caller::Visibility,
+    database::Connection,
+    error::{Reason, Result},
+    secret::random,
+    unit_of_work::Work,
+};
+use secrecy::ExposeSecret as _;
+
+use crate::identity::{
+    auth::limits,
+    credential::model as token,
+    oauth::{
+        model::{CODE_LIFE, Code, Refusal, Request},
+        store,
+    },
+    oauth_client::model::OauthClient,
+    session::{model::Session, ops as session},
+    user::{
+        model::{Role, User},
+        store as users,
+    },
+};
+
+/// What a person decided on the page for the consent, with the token of the page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decision<'d> {
+    pub(crate) allows: bool,
+    pub(crate) csrf: &'d str,
+}
+
+/// What follows from an authorization request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The application gets a code.
+    Code(String),
+    /// The application gets a refusal.
+    Refused(Refusal),
+    /// The person must sign in first.
+    SignIn,
+    /// The person must add a second factor first.
+    SecondFactor,
+    /// The person is asked. The token of the page is part of the answer.
+    Ask { user: Box<User>, csrf: String },
+    /// The form is not that of a page for this request and this session.
+    Foreign,
+}
+
+/// Decides about the request of a client, which came in a query, from a browser with the refresh token of a session.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`, `UNAVAILABLE`.
+pub(crate) async fn authorize(
+    app: &App,
+    client: &OauthClient,
+    (request, query): (&Request, &str),
+    refresh_token: Option<&str>,
+    decision: Option<Decision<'_>>,
+) -> Result<Outcome> {
+    let needs = |refusal, otherwise| Ok(if request.is_silent { Outcome::Refused(refusal) } else { otherwise });
+    let Some(refresh_token) = refresh_token else { return needs(Refusal::LoginRequired, Outcome::SignIn) };
+    let session = match session::of_token(app, refresh_token).await {
+        Ok(session) => session,
+        Err(error) if error.reason() == Reason::SecondFactorRequired => {
+            return needs(Refusal::LoginRequired, Outcome::SecondFactor);
+        }
+        Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
+            return needs(Refusal::LoginRequired, Outcome::SignIn);
+        }
+        Err(error) => return Err(error),
+    };
+    if request.signed_in_since.is_some_and(|since| session.authenticated_at < since) {
+        return needs(Refusal::LoginRequired, Outcome::SignIn);
+    }
+    let csrf = csrf(app, &session, query);
+    if let Some(Decision { allows, csrf: sent }) = decision {
+        if hmac::verify(&key(app), &message(&session, query), &HEXLOWER.decode(sent.as_bytes()).unwrap_or_default())
+            .is_err()
+        {
+            return Ok(Outcome::Foreign);
+        }
+        if !allows {
+            return Ok(Outcome::Refused(Refusal::AccessDenied));
+        }
+        return issue(app, client, request, &session, true).await;
+    }
+    let (id, user) = (client.id, session.user);
+    if !client.is_first_party {
+        let agreed = app.database.autocommit(async move |connection| store::find_consent(connection, user, id).await);
+        let agreed = agreed.await?;
+        let is_covered = !agreed.is_empty() && request.scopes.iter().all(|scope| agreed.contains(scope));
+        if request.asks_consent || !is_covered {
+            let user = app.database.read(async move |connection| users::get(connection, Visibility::All, user).await);
+            return needs(Refusal::ConsentRequired, Outcome::Ask { user: Box::new(user.await?), csrf });
+        }
+    }
+    issue(app, client, request, &session, false).await
+}
+
+fn key(app: &App) -> hmac::Key {
+    app.secret.mac("oauth consents v1")
+}
+
+fn message(session: &Session, query: &str) -> Vec<u8> {
+    [session.id.0.as_bytes(), query.as_bytes()].concat()
+}
+
+/// Returns the token of the page for a request: a page of another site can't make it, nor one for another request.
+fn csrf(app: &App, session: &Session, query: &str) -> String {
+    HEXLOWER.encode(hmac::sign(&key(app), &message(session, query)).as_ref())
+}
+
+/// Stores the consent, if the person has just given it, and a code.
+async fn issue(
+    app: &App,
+    client: &OauthClient,
+    request: &Request,
+    session: &Session,
+    is_new_consent: bool,
+) -> Result<Outcome> {
+    limits::oauth_code(app, session.user).await?;
+    let (now, user, id) = (app.clock.now(), session.user, client.id);
+    let code = token::write_authorization_code(&random());
+    let hash = token::hash(code.expose_secret());
+    let row = Code {
+        client: id,
+        user,
+        session: session.id,
+        member: session.account.map(|own| own.member),
+        redirect_uri: request.back.uri.clone(),
+        scopes: request.scopes.clone(),
+        nonce: request.nonce.clone(),
+        challenge: request.challenge,
+        expires_at: now + CODE_LIFE,
+        grant: None,
+    };
+    let account = session.account.map(|own| own.account);
+    let store = app.database.transaction(async move |work: &mut Work| {
+        if is_new_consent {
+            let connection = work.connection().await?;
+            let mut scopes = store::find_consent(connection, user, id).await?;
+            let new: Vec<_> = row.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect();
+            scopes.extend(new);
+            store::put_consent(connection, user, id, &scopes, now).await?;
+            let is_staff = users::get(connection, Visibility::All, user).await?.role != Role::Customer;
+            let record = Record::about("identity.oauth_consent", Some(id.0), account).by(user, is_staff);
+            work.audit(record.with("scopes", scopes));
+        }
+        let insert = async move |connection: &Connection| store::insert_code(connection, row, hash).await;
+        work.write(insert).await
+    });
+    store.await?;
+    Ok(Outcome::Code(code.expose_secret().to_owned()))
+}

@@ -1,0 +1,215 @@
+//! The tokens of applications.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    app::App,
+    caller::{Caller, Means, Visibility},
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::{SessionId, UserId},
+    unit_of_work::Work,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::issuer;
+use crate::identity::{
+    credential::{model as token, ops as credential},
+    oauth::{model::Parameters, store},
+    oauth_client::model::{GrantType, IDENTITY_SCOPES, OauthClient},
+    session::{
+        model::{Device, Grant, Session},
+        ops as session,
+    },
+    tokens::{Pair, Tokens},
+    user::{model::User, store as users},
+};
+
+/// The tokens that an application gets.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) pair: Pair,
+    pub(crate) id_token: Option<SecretString>,
+    pub(crate) has_refresh_token: bool,
+    /// The scopes of the access token, separated by spaces.
+    pub(crate) scope: String,
+}
+
+/// Why an application gets none.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The code or the refresh token is wrong, of another client, expired, or was used before.
+    Grant,
+    /// A parameter is missing.
+    Request,
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let ended = [Reason::InvalidToken, Reason::SessionRevoked, Reason::SecondFactorRequired];
+        if ended.iter().any(|reason| error.reason() == *reason) { Self::Grant } else { Self::Other(error) }
+    }
+}
+
+/// Exchanges a code for tokens, once. A second use ends the tokens of the first (RFC 6749, 4.1.2): either may be a thief's.
+pub(crate) async fn exchange(
+    app: &App,
+    client: &OauthClient,
+    parameters: &Parameters,
+    address: String,
+) -> Result<Issued, Failure> {
+    let hash = token::hash(parameters.get("code").ok_or(Failure::Request)?);
+    let code = app.database.autocommit(async move |connection| store::find_code(connection, hash).await).await?;
+    let code = code.filter(|code| code.client == client.id).ok_or(Failure::Grant)?;
+    if let Some(first) = code.grant {
+        return Err(reused(app, &code.user, first).await);
+    }
+    let is_sender = code.is_of(parameters.get("redirect_uri"), parameters.get("code_verifier"));
+    if !is_sender || app.clock.now() >= code.expires_at {
+        return Err(Failure::Grant);
+    }
+    let id = SessionId::generate(app.clock.now());
+    let grant = Grant { client: client.id, scopes: client.allowed(code.scopes.iter().map(String::as_str)) };
+    // The user sees the name of the application where a sign-in has the browser.
+    let device = Device::new(&client.name, address);
+    let begun = session::of_code(app, (code.user, code.session), id, device, grant).await?;
+    if begun.account.map(|own| own.member) != code.member {
+        // Another tab has switched the account meanwhile, which the person did not see on the page.
+        return Err(Failure::Grant);
+    }
+    let new = begun.clone();
+    let store = app.database.transaction(async move |work: &mut Work| {
+        let is_first =
+            work.write(async move |connection: &Connection| store::use_code(connection, hash, id).await).await?;
+        if is_first {
+            session::begin_grant(work, &new).await?;
+        }
+        Ok(is_first)
+    });
+    if !store.await? {
+        let code = app.database.autocommit(async move |connection| store::find_code(connection, hash).await).await?;
+        return Err(match code.and_then(|code| Some((code.user, code.grant?))) {
+            Some((user, first)) => reused(app, &user, first).await,
+            None => Failure::Grant,
+        });
+    }
+    let pair = session::issue_grant(app, &begun).await?;
+    issued(app, client, pair, &begun, code.nonce.as_deref())
+}
+
+async fn reused(app: &App, user: &UserId, first: SessionId) -> Failure {
+    tracing::warn!(session = %first, %user, "an authorization code was used twice; the session of its first use was ended");
+    session::leave_session(app, *user, first).await.map_or_else(Failure::from, |()| Failure::Grant)
+}
+
+/// Exchanges a refresh token for new tokens. A second use ends the session.
+pub(crate) async fn refresh(app: &App, client: &OauthClient, parameters: &Parameters) -> Result<Issued, Failure> {
+    let token = parameters.get("refresh_token").ok_or(Failure::Request)?;
+    let (pair, session) = session::refresh_grant(app, token, client).await?;
+    if pair.needs_second_factor {
+        return Err(Failure::Grant);
+    }
+    issued(app, client, pair, &session, None)
+}
+
+fn issued(
+    app: &App,
+    client: &OauthClient,
+    pair: Pair,
+    session: &Session,
+    nonce: Option<&str>,
+) -> Result<Issued, Failure> {
+    let granted = session.grant.iter().flat_map(|grant| &grant.scopes).map(String::as_str);
+    let access = app.part::<Tokens>().verify(pair.access.expose_secret()).map_err(Error::from)?;
+    let has = |name: &&str| {
+        IDENTITY_SCOPES.contains(name) || access.caller.scopes().iter().any(|scope| scope.as_str() == *name)
+    };
+    let scopes: Vec<_> = granted.filter(has).collect();
+    let id_token = match issuer(app).filter(|_| scopes.contains(&"openid")) {
+        Some(issuer) => app.part::<Tokens>().identify(issuer, session, nonce)?,
+        None => None,
+    };
+    let has_refresh_token = client.may_use(GrantType::RefreshToken);
+    Ok(Issued { pair, id_token, has_refresh_token, scope: scopes.join(" ") })
+}
+
+/// Ends the session of an access or refresh token of a client (RFC 7009). A token of another client, or an unknown one, has no
+/// effect.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn end(app: &App, client: &OauthClient, token: &str) -> Result<()> {
+    let tokens = app.part::<Tokens>();
+    let claim = tokens.read_refresh(token).map(|claim| (claim.user, claim.session));
+    let Some((user, id)) = claim.or_else(|| {
+        let access = tokens.verify(token).ok()?;
+        Some((access.claims.user, access.claims.session))
+    }) else {
+        return Ok(());
+    };
+    let session = session::of_access(app, user, id).await?;
+    if session.is_some_and(|session| session.client() == Some(client.id)) {
+        session::leave_session(app, user, id).await?;
+    }
+    Ok(())
+}
+
+/// What an access token of an application is worth now (RFC 7662).
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    pub(crate) user: UserId,
+    pub(crate) scope: String,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// Returns what an access token of a client is worth now; `None` for any other token.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn inspect(app: &App, client: &OauthClient, token: &str) -> Result<Option<Inspected>> {
+    let caller = match credential::verify(app, token, None).await {
+        Ok(caller) => caller,
+        Err(error) if error.is_unavailable() => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let Caller::User { id: user, session, scopes, .. } = caller else { return Ok(None) };
+    let Some(session) = session::of_access(app, user, session).await? else { return Ok(None) };
+    let Some(grant) = session.grant.filter(|grant| grant.client == client.id) else { return Ok(None) };
+    let Ok(access) = app.part::<Tokens>().verify(token) else { return Ok(None) };
+    let has = |name: &&str| IDENTITY_SCOPES.contains(name) || scopes.iter().any(|scope| scope.as_str() == *name);
+    let names: Vec<_> = grant.scopes.iter().map(String::as_str).filter(has).collect();
+    Ok(Some(Inspected { user, scope: names.join(" "), expires_at: access.expires_at }))
+}
+
+/// A person as an application sees them.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) user: User,
+    pub(crate) has_confirmed_email: bool,
+    pub(crate) scopes: Vec<String>,
+}
+
+/// Returns the person of an access token of an application; `None` without the scope `openid`.
+///
+/// # Errors
+/// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn person(app: &App, token: &str) -> Result<Option<Person>> {
+    let caller = credential::verify(app, token, None).await?;
+    let Caller::User { id, session, sign_in, .. } = caller else { return Ok(None) };
+    if sign_in.means != Means::Application {
+        return Ok(None);
+    }
+    let grant = session::of_access(app, id, session).await?.and_then(|session| session.grant);
+    let scopes = grant.map(|grant| grant.scopes).unwrap_or_default();
+    if !scopes.iter().any(|scope| scope == "openid") {
+        return Ok(None);
+    }
+    let read = app.database.read(async move |connection: &Connection| {
+        let user = users::get(connection, Visibility::All, id).await?;
+        let since = DateTime::<Utc>::UNIX_EPOCH;
+        let has_confirmed_email = users::has_confirmed_email_since(connection, id, since).await?;
+        Ok((user, has_confirmed_email))
+    });
+    let (user, has_confirmed_email) = read.await?;
+    Ok(Some(Person { user, has_confirmed_email, scopes }))
+}
