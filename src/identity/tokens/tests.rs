@@ -109,6 +109,7 @@ impl Fixture {
             auth_time: now,
             amr: Vec::new(),
             needs_second_factor: false,
+            confined: false,
             act: None,
         };
         claims(&mut ours);

@@ -4,7 +4,6 @@ use axum::{
     extract::{Request, State},
     handler::Handler as _,
     http::{HeaderMap, Uri, header, uri::Authority},
-    response::Response,
     routing::{MethodRouter, any},
 };
 use mainstay_kernel::{
