@@ -51,7 +51,7 @@ fn a_diagram_has_its_titles_its_points_and_both_themes() {
 
 #[test]
 fn labels_of_close_ends_do_not_overlap() {
-    let ends = [339.0, 340.0, 338.0, 100.0].map(|y| ("name", vec![(0.0, 0.0), (RIGHT, y)]));
+    let ends = [339.0, 340.0, 100.0, 101.0].map(|y| ("name", vec![(0.0, 0.0), (RIGHT, y)]));
     let svg = labels(&ends);
     let ys = svg.lines().filter_map(|line| line.split(" y=\"").nth(1)?.split('"').next()?.parse().ok());
     let ys: Vec<f64> = ys.collect();
