@@ -106,7 +106,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
-        .needs(&["files", "webhooks"])
+        .needs(&["files"])
         .personal(personal::TABLES)
         .retention(retention::TABLES)
         .config::<IdentityConfig>()

@@ -24,7 +24,7 @@ use mainstay_kernel::{
 };
 
 use self::{
-    config::PER_ENDPOINT,
+    config::{PER_ENDPOINT, WebhooksConfig},
     delivery::{job::DeliverWebhook, removal_job::ForgetDeliveries},
     endpoint::service::Webhooks,
     inbound::{
@@ -44,7 +44,6 @@ use crate::proto::{
 
 // The interface of a module that handles inbound events.
 pub use config::Keys;
-pub(crate) use config::WebhooksConfig;
 pub use inbound::{
     HeaderMap, InboundProvider, ReceivesEvents, SignedEvent, Verifier, check_age, forged,
     handlers::InboundEventHandler, header, identifiers, malformed,

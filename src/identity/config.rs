@@ -63,6 +63,8 @@ pub struct IdentityConfig {
     pub relying_party: Option<RelyingPartyConfig>,
     /// The origins of pages that keep their session in a cookie, beside those of this server.
     pub session_origins: Vec<String>,
+    /// Whether the providers of accounts may be in private networks.
+    pub allow_private_providers: bool,
 }
 
 impl IdentityConfig {
@@ -126,6 +128,14 @@ pub(super) const PRODUCTION: &[Requirement] = &[
             Verdict::of(is_bounded, "RATE_LIMIT_LOGIN admits too many attempts")
         },
     },
+    Requirement {
+        name: "account-providers",
+        text: "The providers of accounts are outside of private networks, and are called with TLS",
+        check: |config| {
+            let is_open = config.section::<IdentityConfig>().allow_private_providers;
+            Verdict::of(!is_open, "ALLOW_PRIVATE_PROVIDERS is true: users can reach the own network")
+        },
+    },
 ];
 
 impl Section for IdentityConfig {
@@ -182,6 +192,11 @@ impl Section for IdentityConfig {
         providers::CLIENT_SECRET,
         providers::SCOPES,
         providers::DOMAINS,
+        Variable::plain(
+            "ALLOW_PRIVATE_PROVIDERS",
+            "false",
+            "Allows the providers that accounts bring in private networks and without TLS; for development only",
+        ),
         relying_party::RP_ID,
         relying_party::ORIGINS,
         Variable::plain(
@@ -247,6 +262,7 @@ impl Section for IdentityConfig {
             app_name: read.parse("APP_NAME"),
             relying_party: relying_party::read(read, public_url.as_deref()),
             session_origins,
+            allow_private_providers: read.parse("ALLOW_PRIVATE_PROVIDERS"),
             is_public_https: public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             providers: providers::read(read),

@@ -89,7 +89,7 @@ fn each_requirement_of_production_can_be_missed() {
     const LOCAL: &str = "postgres://shop@localhost,127.0.0.1/shop";
     /// The changed variables, and the requirements that are then missed.
     type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
-    let cases: [Case; 26] = [
+    let cases: [Case; 27] = [
         (&[("TRUSTED_PROXY_HOPS", "0")], &["tls"]),
         (&[("ALLOWED_ORIGINS", "https://a.example,http://b.example")], &["cors"]),
         (&[("METRICS_LISTEN_ADDR", "203.0.113.7:9464")], &["private-listener"]),
@@ -111,6 +111,7 @@ fn each_requirement_of_production_can_be_missed() {
         (&[("WEBHOOK_SECRETS_STRIPE", " ")], &["payment-webhooks"]),
         (&[("WEBHOOK_SECRETS_STRIPE", " , ")], &["payment-webhooks"]),
         (&[("WEBHOOK_ALLOW_PRIVATE", "true")], &["webhook-targets"]),
+        (&[("ALLOW_PRIVATE_PROVIDERS", "true")], &["account-providers"]),
         (&[("SMTP_URL", "smtp://mail.shop.example?tls=none")], &["mail-tls"]),
         (&[("PUBLIC_URL", "http://api.shop.example")], &["public-url"]),
         (&[("APP_URL", "http://shop.example")], &["public-url"]),

@@ -71,7 +71,7 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_ALLOW_PRIVATE",
             "false",
-            "Allows webhook endpoints and providers of accounts in private networks and without TLS; for development only",
+            "Allows webhook endpoints in private networks and without TLS; for development only",
         ),
         Variable::plain(
             "WEBHOOK_CONCURRENCY",

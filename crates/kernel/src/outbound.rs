@@ -23,6 +23,7 @@ mod receivers;
 mod retry;
 mod span;
 mod stream;
+mod target;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transport;
@@ -39,6 +40,7 @@ pub use error::{Error, Kind};
 pub use observe::Confidential;
 pub use receivers::Receivers;
 pub use stream::StreamReceiver;
+pub use target::check_url;
 
 // `circuit` and `span` also serve providers without HTTP.
 pub use circuit::breaker;

@@ -11,13 +11,13 @@ use crate::{
             model::{AccountProvider, GROUPS_CLAIM, GroupRole, Patch, WithRedirect},
             store,
         },
+        config::IdentityConfig,
         member::model::{AccountRole, MemberRole},
         role::ops as roles,
         user::model::EmailAddress,
     },
     mail::config::MailConfig,
     proto::identity::v1::Reason as IdentityReason,
-    webhooks::{WebhooksConfig, endpoint::model::check_url},
 };
 use mainstay_kernel::{
     app::App,
@@ -26,6 +26,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     id::AccountId,
+    outbound::check_url,
     page::{Listed, Page},
     schedule::BATCH,
     secret::SecretKey,
@@ -83,10 +84,9 @@ fn broken(id: AccountProviderId) -> Error {
 
 /// Checks the issuer. The server calls it, so that it must be a public one, as the endpoints of webhooks.
 fn check_issuer(app: &App, issuer: &str) -> Result<()> {
-    let refuse = |why: &str| Error::field("issuer", why);
-    let allow_private = app.config.section::<WebhooksConfig>().allow_private;
-    let url = check_url(issuer, allow_private).map_err(|_| refuse("must be an https URL of a public host"))?;
-    if url.contains('?') { Err(refuse("must have no query")) } else { Ok(()) }
+    let allow_private = app.config.section::<IdentityConfig>().allow_private_providers;
+    let url = check_url("issuer", issuer, allow_private)?;
+    if url.contains('?') { Err(Error::field("issuer", "must have no query")) } else { Ok(()) }
 }
 
 /// Checks that the caller manages providers at present, and has every scope of the roles that people get.

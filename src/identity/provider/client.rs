@@ -17,12 +17,9 @@ use super::{
     github,
     model::{Answer, Attempt, Claims, Expected, Person, TokenFault},
 };
-use crate::{
-    identity::{
-        account_provider::{id::AccountProviderId, model::AccountProvider, ops as account_provider},
-        config::{IdentityConfig, Preset, Provider},
-    },
-    webhooks::WebhooksConfig,
+use crate::identity::{
+    account_provider::{id::AccountProviderId, model::AccountProvider, ops as account_provider},
+    config::{IdentityConfig, Preset, Provider},
 };
 use mainstay_kernel::{
     app::App,
@@ -65,7 +62,7 @@ impl Providers {
                 of_account: None,
             }))
         };
-        let allow_private = app.config.section::<WebhooksConfig>().allow_private;
+        let allow_private = config.allow_private_providers;
         Ok(Self {
             configured: config.providers.iter().map(client).collect::<anyhow::Result<_>>()?,
             of_accounts: Cache::builder().max_capacity(MAX_OF_ACCOUNTS).time_to_idle(IDLE).build(),

@@ -13,7 +13,7 @@ use crate::webhooks::{
         store as deliveries,
     },
     endpoint::{
-        model::{Endpoint, Patch, Secrets, Status, check_url},
+        model::{Endpoint, Patch, Secrets, Status},
         store,
     },
 };
@@ -27,6 +27,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     events::Event,
     id::{self, AccountId},
+    outbound::check_url,
     page::{Listed, Page},
     queue as jobs,
     secret::{SecretKey, random},
@@ -92,7 +93,7 @@ pub async fn create(
 ) -> Result<(Endpoint, SecretString)> {
     check_readable(&work.permit()?, policies, &draft.kinds)?;
     let now = work.now();
-    let url = check_url(&draft.url, context.allow_private)?;
+    let url = check_url("url", &draft.url, context.allow_private)?;
     let id = WebhookEndpointId::generate(now);
     let (secret, current) = context.secret(id)?;
     let Draft { description, kinds, account, .. } = draft;
@@ -146,7 +147,7 @@ pub async fn update(
 ) -> Result<Endpoint> {
     let permit = work.permit()?;
     if let Some(url) = &mut patch.url {
-        *url = check_url(url, context.allow_private).map_err(|_| {
+        *url = check_url("url", url, context.allow_private).map_err(|_| {
             Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
         })?;
     }

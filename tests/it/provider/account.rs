@@ -398,7 +398,7 @@ async fn a_person_who_was_removed_does_not_come_back() {
 async fn a_private_issuer_is_neither_stored_nor_called() {
     let company = Company::start(json!({})).await;
     let strict =
-        builder_with(&company.corp).on(&company.app.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
+        builder_with(&company.corp).on(&company.app.database).set("ALLOW_PRIVATE_PROVIDERS", "false").start().await;
     // It was stored while private hosts were allowed.
     let started = Browser::new(&strict.endpoint).open(&format!("/auth/oidc/{}", company.id)).await;
     assert_eq!(started.location, "/console/?sign_in_error=UPSTREAM_FAILED", "{started:#?}");

@@ -188,6 +188,7 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
         ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
         // The receivers of tests are on this machine.
         ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("ALLOW_PRIVATE_PROVIDERS", "true"),
         // An Envoy runs in front of every app, in addition to direct access.
         ("TRUSTED_PROXY_HOPS", "1"),
     ];

@@ -84,7 +84,7 @@ impl Method {
         };
         Ok(Self {
             path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
-            name: format!("{}.{}", service_name(&descriptor.parent_service()), descriptor.name()),
+            name: format!("{}.{}", service_name(descriptor.parent_service()), descriptor.name()),
             descriptor: descriptor.clone(),
             title: Some(raw.title.clone()).filter(|title| !title.is_empty()),
             access,

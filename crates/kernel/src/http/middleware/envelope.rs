@@ -41,7 +41,7 @@ fn render(method: Option<&Method>, reason: ReasonRef, status: &Status) -> (Statu
 
 /// Returns the message for the client. The catalogue's message replaces that of a foreign status, which may contain internal
 /// details.
-fn message<'s>(reason: ReasonRef, status: &'s Status) -> &'s str {
+fn message(reason: ReasonRef, status: &Status) -> &str {
     if status.get_details_error_info().is_some() { status.message() } else { reason.facts().summary }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
             .iter()
             .map(|(status, reasons)| (status.to_string(), errors::response(reasons, traits.violation.as_ref()))),
     );
-    let service = service_name(&route.method.parent_service());
+    let service = service_name(route.method.parent_service());
     let suffix = if binding == 0 { String::new() } else { format!("_{}", binding + 1) };
     let mut value = rules::object(json!({
         "operationId": format!("{service}_{}{suffix}", route.method.name()),
