@@ -208,11 +208,12 @@ impl Session {
         Refresh::Reused
     }
 
-    /// Begins the session of an application, to which the user gave access in this one.
+    /// Begins the session of an application, to which the user gave access in this one. It belongs to the provider of the account, if
+    /// this one does.
     pub fn grant(&self, id: SessionId, device: Device, grant: Grant, now: DateTime<Utc>, life: SessionLife) -> Self {
         let proof = Proof { at: self.authenticated_at, method: self.method, has_second_factor: self.has_second_factor };
         let begun = Self::begin(self.user, self.epoch, device, now, life).renew(proof);
-        Self { id, account: self.account, grant: Some(grant), ..begun }
+        Self { id, account: self.account, provider: self.provider, grant: Some(grant), ..begun }
     }
 
     /// Returns the application of the session.
