@@ -106,10 +106,11 @@ pub async fn lock(connection: &Connection, id: OauthClientId) -> Result<OauthCli
 
 /// Returns one client with the hashes of its secrets, for authentication.
 pub async fn with_hashes(connection: &mut Connection, id: OauthClientId) -> Result<Option<(OauthClient, Hashes)>> {
-    let columns = (Row::as_select(), oauth_clients::secret_hash, oauth_clients::earlier_secret_hash);
+    let columns = ((Row::as_select(), oauth_clients::secret_hash), oauth_clients::earlier_secret_hash);
     let query = oauth_clients::table.find(id).select(columns);
-    let found: Option<(Row, Option<Vec<u8>>, Option<Vec<u8>>)> = query.first(connection).await.optional()?;
-    found.map(|(row, current, earlier)| Ok((read((row, current.clone()))?, Hashes { current, earlier }))).transpose()
+    let found: Option<(Found, Option<Vec<u8>>)> = query.first(connection).await.optional()?;
+    let Some(((row, current), earlier)) = found else { return Ok(None) };
+    Ok(Some((read((row, current.clone()))?, Hashes { current, earlier })))
 }
 
 /// Returns a page of clients, newest first.
