@@ -163,7 +163,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("RoleService.UpdateRole", 7),
     ("ScimResourceService.CreateScimResource", 13),
     ("ScimResourceService.DeleteScimResource", 13),
-    ("ScimResourceService.PatchScimResource", 16),
+    ("ScimResourceService.PatchScimResource", 15),
     ("ScimResourceService.QueryScimResources", 4),
     ("ScimResourceService.ReadScimResource", 3),
     ("ScimResourceService.ReplaceScimResource", 16),
