@@ -135,6 +135,15 @@ pub async fn cancel<E: Effect>(work: &mut Work, resource: Uuid) -> Result<bool> 
     Ok(true)
 }
 
+/// Returns the key of the pending effect of a resource. The caller compares it with the one in a webhook of the API, which may
+/// report an earlier effect, before it [settles](settle) this one.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn pending<E: Effect>(work: &mut Work, resource: Uuid) -> Result<Option<Uuid>> {
+    Ok(store::of_resource(work.connection().await?, E::NAME, resource).await?.map(|intent| intent.id))
+}
+
 /// Stores an outcome that is known otherwise, as by a webhook of the API or from a person who asked its operator, within the
 /// caller's transaction. Returns `false` if no effect of this kind is pending for the resource.
 ///

@@ -12,8 +12,9 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::{model::VehicleId, ops};
+use super::{model::VehicleId, ops, recharge::Session};
 use crate::config::FleetConfig;
 
 /// The charging stations. Their signature is `Charger-Signature: t=…,v1=…`, an HMAC-SHA256 over `{t}.{body}`.
@@ -45,6 +46,8 @@ pub struct ChargeCompleted;
 #[derive(Deserialize)]
 struct Charge {
     vehicle: VehicleId,
+    /// The key of the effect that ordered the session.
+    reference: Option<Uuid>,
 }
 
 impl InboundEventHandler for ChargeCompleted {
@@ -61,7 +64,8 @@ impl InboundEventHandler for ChargeCompleted {
             // A retry can't help.
             let unexpected = |error| Error::rule("The event has an unexpected form.").caused_by(error);
             let charge: Charge = serde_json::from_slice(event.document()).map_err(unexpected)?;
-            ops::recharged(work, charge.vehicle).await
+            let session = Session { id: event.provider_event_id.clone() };
+            ops::charged(work, charge.vehicle, charge.reference, session).await
         }
         .boxed()
     }

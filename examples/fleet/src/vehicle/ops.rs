@@ -7,13 +7,15 @@ use mainstay_kernel::{
     effects,
     error::{Reason, Result},
     page::{Listed, Page},
+    queue::ignore_not_found,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
+use uuid::Uuid;
 
 use super::{
     model::{Patch, Plate, Status, Vehicle, VehicleId},
-    recharge::Recharge,
+    recharge::{Recharge, Session},
     store,
 };
 
@@ -94,6 +96,21 @@ pub(super) async fn recharged(work: &mut Work, id: VehicleId) -> Result<()> {
     match vehicle.recharge(now) {
         Some(vehicle) => store::update(connection, &vehicle).await,
         None => Ok(()),
+    }
+}
+
+/// Stores that a station has charged a vehicle, and ends the effect that ordered the session. `reference` is the key of that
+/// effect; a session that was begun at the station has none. The end of an earlier session changes nothing.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(super) async fn charged(work: &mut Work, id: VehicleId, reference: Option<Uuid>, session: Session) -> Result<()> {
+    // While the vehicle is locked, no other effect begins.
+    ignore_not_found(store::lock(work.connection().await?, id).await.map(drop))?;
+    match effects::pending::<Recharge>(work, id.0).await? {
+        None => recharged(work, id).await,
+        Some(key) if reference.is_some_and(|reference| reference != key) => Ok(()),
+        Some(_) => effects::settle::<Recharge>(work, id.0, Ok(session)).await.map(drop),
     }
 }
 

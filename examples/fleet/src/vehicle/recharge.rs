@@ -55,7 +55,7 @@ impl Stations {
 /// A session at a charging station.
 #[derive(Debug, Deserialize)]
 pub struct Session {
-    id: String,
+    pub(super) id: String,
 }
 
 /// Recharges a vehicle after a lease.

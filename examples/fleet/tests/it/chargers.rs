@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mainstay_test_kit::{Response, TestServer};
 use serde_json::{Value, json};
 
-use crate::{path, product, start, vehicle};
+use crate::{lease, path, product, start, vehicle};
 
 const OLD: &str = "the_old_secret_of_the_chargers";
 const NEW: &str = "the_new_secret_of_the_chargers";
@@ -75,6 +75,37 @@ async fn an_event_changes_the_vehicle_once() {
     for filter in ["providerName=stripe", "provider=WEBHOOK_PROVIDER_STRIPE"] {
         assert_eq!(admin.get(&format!("/api/v1/inbound-events?{filter}")).await.data(), json!([]), "{filter}");
     }
+}
+
+/// The station reports the end of the session before the call that ordered the session has an outcome.
+#[tokio::test]
+async fn an_event_ends_the_effect_that_ordered_the_session() {
+    let builder = TestServer::builder(product()).set("CHARGER_SECRETS", NEW);
+    let server = builder.set("CHARGING_URL", "http://127.0.0.1:1").start().await;
+    let customer = server.customer().await;
+    let vehicle = vehicle(&server.admin().await, "M-AI 30").await;
+    let give_back = async || {
+        let end = format!("{}/end", path("leases", &lease(&customer, &vehicle).await));
+        customer.post(&end, json!({})).await.success();
+    };
+    let state = async || {
+        let sql = "SELECT status || ' ' || (SELECT count(*) FROM effects) FROM fleet.vehicles";
+        server.database().sql(sql).await
+    };
+    give_back().await;
+    server.run_jobs().await;
+    let key = server.database().sql("SELECT id::text FROM effects").await.remove(0);
+    let earlier = "0197c210-4a7d-7d31-9c52-7f6e5d4c3b2a";
+    for (id, reference, expected) in [("chg_1", earlier, "3 1"), ("chg_2", key.as_str(), "1 0")] {
+        let mut event = completed(id, &vehicle);
+        event["reference"] = json!(reference);
+        assert_eq!(deliver(&server, NEW, &event).await.status, 204);
+        server.run_jobs().await;
+        assert_eq!(state().await, [expected], "{id}");
+    }
+    // The next lease is not held up by the effect of the one before.
+    give_back().await;
+    assert_eq!(state().await, ["3 1"]);
 }
 
 #[tokio::test]
