@@ -28,6 +28,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    effects (id) {
+        id -> Uuid, kind -> Text, resource_id -> Uuid, request -> Json, attempts -> Integer,
+        lookup_at -> Nullable<Timestamptz>, repeat_until -> Nullable<Timestamptz>, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
     jobs (id) {
         id -> BigInt, kind -> Text, key -> Text, serial_key -> Nullable<Text>, payload -> Json,
         traceparent -> Nullable<Text>,
