@@ -19,6 +19,9 @@ const MAX_REQUEST_BYTES: usize = 1800;
 /// The maximum length of a nonce, in bytes.
 const MAX_NONCE_BYTES: usize = 500;
 
+/// The maximum number of parameters of a request.
+const MAX_PARAMETERS: usize = 50;
+
 /// The parameters of a request that this service knows. Others are ignored.
 const KNOWN: [&str; 15] = [
     "client_id",
@@ -45,11 +48,12 @@ const ASKED: &str = "asked";
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Parses parameters; `None` if one of them is there twice (RFC 6749, 3.1). An empty one counts as absent.
+    /// Parses parameters; `None` if there are too many, or one of them is there twice (RFC 6749, 3.1). An empty one counts as
+    /// absent.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(text) {
-            if pairs.iter().any(|(other, _)| *other == name) {
+            if pairs.len() == MAX_PARAMETERS || pairs.iter().any(|(other, _)| *other == name) {
                 return None;
             }
             pairs.push((name.into_owned(), value.into_owned()));
@@ -349,6 +353,9 @@ mod tests {
         assert_eq!(Parameters::parse(b"client_id=a&state=b&client_id=a"), None);
         let parameters = Parameters::parse(b"state=b&asked=1&other=2").expect("each once");
         assert_eq!(parameters.begun(at(0)).as_deref(), Some("state=b&asked=1790000000"), "an application sets no time");
+        let many = |count: usize| (0..count).map(|number| format!("p{number}=1")).collect::<Vec<_>>().join("&");
+        assert!(Parameters::parse(many(MAX_PARAMETERS).as_bytes()).is_some());
+        assert_eq!(Parameters::parse(many(MAX_PARAMETERS + 1).as_bytes()), None);
         let long = format!("state={}", "s".repeat(MAX_REQUEST_BYTES));
         assert_eq!(Parameters::parse(long.as_bytes()).expect("once").begun(at(0)), None);
     }

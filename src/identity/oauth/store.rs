@@ -142,8 +142,11 @@ pub async fn list_consents(mut connection: &Connection, user: UserId) -> Result<
     Ok(rows.into_iter().map(consent).collect())
 }
 
-/// Removes a consent. Returns `false` if there is none.
+/// Removes a consent, and the codes that were issued with it. Returns `false` if there is no consent.
 pub async fn delete_consent(connection: &Connection, user: UserId, client: OauthClientId) -> Result<bool> {
     let delete = diesel::delete(oauth_consents::table.find((user, client)));
-    Ok(delete.execute(&mut &*connection).await? == 1)
+    let is_deleted = delete.execute(&mut &*connection).await? == 1;
+    let codes = oauth_codes::table.filter(oauth_codes::user_id.eq(user)).filter(oauth_codes::client_id.eq(client));
+    diesel::delete(codes).execute(&mut &*connection).await?;
+    Ok(is_deleted)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, exchange, refresh, send, text, userinfo};
+use super::{Stage, agree, authorize, exchange, refresh, result, send, text, userinfo};
 use crate::support::eventually;
 
 /// Waits until the tokens are refused: the access token on each instance within a second, the refresh token at once.
@@ -29,8 +29,11 @@ async fn a_person_sees_and_ends_the_session_of_an_application() {
 async fn a_withdrawn_consent_ends_the_access() {
     let mut stage = Stage::new().await;
     let tokens = stage.tokens().await;
+    let path = authorize(&stage.client, &[("prompt", "consent")]);
+    let code = result(&agree(&mut stage.browser, &path).await, "code");
     let withdraw = json!({ "oauthClientId": stage.client.id });
     stage.cast.customer.rest("OauthConsentService.DeleteOauthConsent", withdraw).await.success();
+    assert_eq!(exchange(&stage.app, &stage.client, &code).await.expect_err("withdrawn"), "invalid_grant");
     assert_ended(&stage, &tokens).await;
     // The person is asked again.
     let again = stage.tokens().await;

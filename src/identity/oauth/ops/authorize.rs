@@ -13,19 +13,22 @@ use mainstay_kernel::{
 };
 use secrecy::ExposeSecret as _;
 
-use crate::identity::{
-    auth::limits,
-    credential::model as token,
-    oauth::{
-        model::{CODE_LIFE, Code, Refusal, Request},
-        store,
+use crate::{
+    identity::{
+        auth::limits,
+        credential::model as token,
+        oauth::{
+            model::{CODE_LIFE, Code, Refusal, Request},
+            store,
+        },
+        oauth_client::model::OauthClient,
+        session::{model::Session, ops as session},
+        user::{
+            model::{Role, User},
+            store as users,
+        },
     },
-    oauth_client::model::OauthClient,
-    session::{model::Session, ops as session},
-    user::{
-        model::{Role, User},
-        store as users,
-    },
+    proto::identity::v1::Reason as IdentityReason,
 };
 
 /// What a person decided on the page for the consent, with the token of the page.
@@ -71,6 +74,10 @@ pub(crate) async fn authorize(
             return needs(Refusal::LoginRequired, Outcome::SecondFactor);
         }
         Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
+            return needs(Refusal::LoginRequired, Outcome::SignIn);
+        }
+        // The account has begun to require its provider since the sign-in.
+        Err(error) if error.reason() == IdentityReason::ProviderRequired => {
             return needs(Refusal::LoginRequired, Outcome::SignIn);
         }
         Err(error) => return Err(error),

@@ -33,6 +33,7 @@ pub(crate) async fn withdraw(work: &mut Work, client: OauthClientId) -> Result<(
     if !store::delete_consent(connection, user, client).await? {
         return Err(Error::not_found("consent"));
     }
+    // After the codes: an exchange that was faster has begun its session.
     sessions::end_of_client(connection, client, Some(user)).await?;
     work.audit(Record::about("identity.oauth_consent", Some(client.0), account).with("withdrawn", true));
     Ok(())

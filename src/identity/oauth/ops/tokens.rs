@@ -12,16 +12,19 @@ use mainstay_kernel::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::issuer;
-use crate::identity::{
-    credential::{model as token, ops as credential},
-    oauth::{model::Parameters, store},
-    oauth_client::model::{GrantType, IDENTITY_SCOPES, OauthClient},
-    session::{
-        model::{Device, Grant, Session},
-        ops as session,
+use crate::{
+    identity::{
+        credential::{model as token, ops as credential},
+        oauth::{model::Parameters, store},
+        oauth_client::model::{GrantType, IDENTITY_SCOPES, OauthClient},
+        session::{
+            model::{Device, Grant, Session},
+            ops as session,
+        },
+        tokens::{Pair, Tokens},
+        user::{model::User, store as users},
     },
-    tokens::{Pair, Tokens},
-    user::{model::User, store as users},
+    proto::identity::v1::Reason as IdentityReason,
 };
 
 /// The tokens that an application gets.
@@ -47,7 +50,10 @@ pub(crate) enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let ended = [Reason::InvalidToken, Reason::SessionRevoked, Reason::SecondFactorRequired];
-        if ended.iter().any(|reason| error.reason() == *reason) { Self::Grant } else { Self::Other(error) }
+        // The person must sign in with the provider of the account before the application gets tokens again.
+        let needs_provider = error.reason() == IdentityReason::ProviderRequired;
+        let is_over = needs_provider || ended.iter().any(|reason| error.reason() == *reason);
+        if is_over { Self::Grant } else { Self::Other(error) }
     }
 }
 
