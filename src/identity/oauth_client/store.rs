@@ -33,6 +33,8 @@ struct Row {
 }
 
 type Found = (Row, Option<Vec<u8>>);
+/// A row with the hashes of the current and the earlier secret.
+type FoundWithHashes = (Row, Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn read((row, secret): Found) -> Result<OauthClient> {
     let grant = |number: &i16| GrantType::from_number((*number).into());
@@ -106,10 +108,10 @@ pub async fn lock(connection: &Connection, id: OauthClientId) -> Result<OauthCli
 
 /// Returns one client with the hashes of its secrets, for authentication.
 pub async fn with_hashes(connection: &mut Connection, id: OauthClientId) -> Result<Option<(OauthClient, Hashes)>> {
-    let columns = ((Row::as_select(), oauth_clients::secret_hash), oauth_clients::earlier_secret_hash);
+    let columns = (Row::as_select(), oauth_clients::secret_hash, oauth_clients::earlier_secret_hash);
     let query = oauth_clients::table.find(id).select(columns);
-    let found: Option<(Found, Option<Vec<u8>>)> = query.first(connection).await.optional()?;
-    let Some(((row, current), earlier)) = found else { return Ok(None) };
+    let found: Option<FoundWithHashes> = query.first(connection).await.optional()?;
+    let Some((row, current, earlier)) = found else { return Ok(None) };
     Ok(Some((read((row, current.clone()))?, Hashes { current, earlier })))
 }
 
