@@ -83,7 +83,7 @@ pub fn module() -> Module {
         .service(|_| TripServiceServer::new(Trips))
         .part(Stations::open)
         .effect::<Recharge>()
-        .alerts([("fleet", "not_recharged")])
+        .alerts([("fleet", "not_recharged"), ("charging", "auth")])
         .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
         .every(MINUTE, "fleet.announce_ends", "Sends mail about leases that end within 3 days", jobs::announce_ends)
         .mail::<LeaseEnding>()
