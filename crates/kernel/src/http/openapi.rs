@@ -43,9 +43,12 @@ pub(crate) fn document(
     paths.extend(fixed.paths);
     let paths = Value::from(paths);
     let tags: Vec<_> = services.iter().map(tag).chain([fixed.tag]).collect();
-    let text = paths.to_string();
-    // Only those that an operation refers to.
-    fixed.parameters.retain(|name, _| text.contains(&format!("#/components/parameters/{name}\"")));
+    let responses = Value::from(errors::components());
+    let text = format!("{paths}{responses}");
+    // Only those that an operation or a response refers to.
+    let is_used = |kind: &str, name: &str| text.contains(&format!("#/components/{kind}/{name}\""));
+    fixed.parameters.retain(|name, _| is_used("parameters", name));
+    fixed.headers.retain(|name, _| is_used("headers", name));
     json!({
         "openapi": "3.1.0",
         "info": info(about),
@@ -56,7 +59,7 @@ pub(crate) fn document(
             "securitySchemes": security_schemes(&contract.policies),
             "parameters": fixed.parameters,
             "headers": fixed.headers,
-            "responses": errors::components(),
+            "responses": responses,
             "schemas": schemas.into_components(),
         },
         "x-error-catalogue": errors::list(&contract.catalogue),
