@@ -158,10 +158,13 @@ KNOWN = {
     "accountId": get_all("me", ADMIN_TOKEN)["accountId"],
     "assigneeId": ADMIN["id"],
     "currencyCode": "EUR",
+    # Its name resolves to nothing, so that no sign-in begins.
+    "issuer": "https://id.example.invalid",
     "paymentMethod": "pm_card_visa",
     "productId": made("products", {"name": "Standing desk", "price": {"amountMinor": "39900", "currencyCode": "EUR"}}),
     # A public https host with a name that nobody can register (RFC 6761), so real events may be sent to it.
     "url": "https://hooks.example.invalid/mainstay",
+    "redirectUris": ["https://reports.example.invalid/callback"],
 }
 
 
@@ -348,6 +351,9 @@ BEYOND_SCHEMA = {
     "must be later: the preceding periods, which are compared, begin in 2000 at the earliest",
     "must be the IANA name of a time zone, such as Europe/Berlin or America/New_York",
     "must not be after endDate",
+    "must be an https URL, or an http URL of a loopback address, without a fragment",
+    "must contain the authorization code",
+    "must be false for a public client",
     "the range may have at most 100 periods",
 }
 

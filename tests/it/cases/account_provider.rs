@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, unknown_id,
+    Scene, call, cases, join, unknown_id,
 };
-use crate::support::Actor;
+use crate::support::{Actor, actor::sign_in};
+
+const ISSUER: &str = "https://id.engines.example";
 
 /// Returns a request to add a provider.
 pub(crate) fn draft(issuer: &str) -> Value {
@@ -27,7 +29,7 @@ pub(crate) async fn add_provider(who: &Actor, issuer: &str, values: Value) -> Va
 }
 
 async fn added(scene: &Scene) -> Value {
-    let provider = add_provider(&scene.cast.customer, "https://id.engines.example", json!({})).await;
+    let provider = add_provider(&scene.cast.customer, ISSUER, json!({})).await;
     json!({ "accountProviderId": provider["id"] })
 }
 
@@ -42,7 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "AccountProviderService.CreateAccountProvider" {
             "a new provider" => Status(201), |scene| {
-                let mut request = draft("https://id.engines.example");
+                let mut request = draft(ISSUER);
                 request["accountId"] = scene.account().into();
                 call(&scene.cast.customer, request)
             };
@@ -55,19 +57,19 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.customer, draft("https://id.engines.example/?tenant=1"))
             };
             "with the role of an owner" => Reason("VALIDATION_FAILED"), |scene| {
-                let mut request = draft("https://id.engines.example");
+                let mut request = draft(ISSUER);
                 request["groups"] = json!([{ "group": "it", "role": "MEMBER_ROLE_OWNER" }]);
                 call(&scene.cast.customer, request)
             };
             "with an unknown custom role" => Reason("NOT_FOUND"), |scene| {
-                let mut request = draft("https://id.engines.example");
+                let mut request = draft(ISSUER);
                 request["groups"] = json!([
                     { "group": "it", "role": "MEMBER_ROLE_CUSTOM", "customRoleId": unknown_id() },
                 ]);
                 call(&scene.cast.customer, request)
             };
             "without an account" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, draft("https://id.engines.example"))
+                call(&scene.cast.admin, draft(ISSUER))
             };
         }
         "AccountProviderService.ListAccountProviders" {
@@ -93,6 +95,28 @@ pub(crate) fn cases() -> Vec<Case> {
             "one of the account" => Status(204), |scene| call(&scene.cast.customer, added(&scene).await);
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.customer, added(&scene).await).header("if-match", "\"9\"")
+            };
+        }
+        "AuthService.Login" {
+            "to an account that requires its provider" => Reason("PROVIDER_REQUIRED"), |scene| {
+                add_provider(&scene.cast.customer, ISSUER, json!({ "enforced": true })).await;
+                join(&scene.database, &scene.cast.stranger, &scene.cast.customer, 3).await;
+                let user = scene.cast.stranger.as_user();
+                call(&scene.cast.anonymous, json!({
+                    "email": user.email, "password": user.password, "accountId": scene.account(),
+                }))
+            };
+        }
+        "AuthService.SwitchAccount" {
+            "in a session of the provider of an account" => Reason("SESSION_OF_ONE_ACCOUNT"), |scene| {
+                let provider = added(&scene).await["accountProviderId"].as_str().expect("an id").to_owned();
+                let pair = sign_in(&scene.endpoint, scene.cast.customer.as_user()).await.success();
+                let id = pair.text("/data/sessionId");
+                scene.database.sql(&format!("UPDATE sessions SET provider_id = '{provider}' WHERE id = '{id}'")).await;
+                let other = scene.cast.stranger.as_user().account.to_string();
+                call(&scene.cast.anonymous, json!({
+                    "refreshToken": pair.text("/data/refreshToken"), "accountId": other,
+                }))
             };
         }
         "AuthService.FindSignInProvider" {

@@ -4,7 +4,12 @@ use serde_json::json;
 
 use super::coverage::ReasonCoverage;
 use crate::{
-    support::{PROTOCOLS, Protocol, TestApp, webhook},
+    cases::account_provider::add_provider,
+    support::{
+        PROTOCOLS, Protocol, TestApp,
+        oidc::{Browser, Provider, builder_with},
+        webhook,
+    },
     webhook::inbound::{deliver, event_in_state, stored_event_id},
 };
 
@@ -16,6 +21,16 @@ async fn business_rule_violation() {
     let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert!(dead["failure"].as_str().is_some_and(|why| why.starts_with("BUSINESS_RULE_VIOLATION")), "{dead}");
+}
+
+/// A browser returns from the provider of an account that has proved no domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn address_of_another_domain() {
+    let provider = Provider::start().await;
+    let (app, cast) = builder_with(&provider).start_with_cast().await;
+    let added = add_provider(&cast.customer, &provider.issuer(), json!({})).await;
+    let page = Browser::new(&app.endpoint).sign_in(added["id"].as_str().expect("an id")).await;
+    assert_eq!(page.location, "/console/?sign_in_error=ADDRESS_OF_ANOTHER_DOMAIN", "{page:#?}");
 }
 
 #[tokio::test]
