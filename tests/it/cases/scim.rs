@@ -1,14 +1,14 @@
-//! Provisioning by SCIM. Failures have the format of SCIM over REST, and are tested with it.
+//! Provisioning by SCIM. Over REST, failures have the format of SCIM.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    Case,
-    Expected::Status,
+    Call, Case,
+    Expected::{Reason, Status},
     Scene,
-    account_domain::{new_domain, verify_domain},
-    call, cases,
+    account_domain::verify_domain,
+    call, cases, unknown_id,
 };
 use crate::support::{Actor, unique};
 
@@ -25,26 +25,37 @@ pub(crate) fn raw(document: &Value) -> Value {
     json!({ "contentType": "application/scim+json", "data": BASE64_STANDARD.encode(document.to_string()) })
 }
 
-/// A new user with an address in a proved domain of the account.
-async fn draft(scene: &Scene) -> Value {
-    let domain = new_domain();
-    verify_domain(&scene.cast.customer, &domain).await;
+fn new_user(email: &str) -> Value {
     json!({
-        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": format!("{}@{domain}", unique()),
-        "displayName": "Ada", "externalId": unique(), "active": true,
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": email, "displayName": "Ada",
+        "externalId": unique(), "active": true,
     })
 }
 
-/// Provisions a user; returns a request that names the user.
-async fn provisioned(scene: &Scene) -> Value {
-    let request = json!({ "collection": "Users", "body": raw(&draft(scene).await) });
-    let created = key(&scene.cast.customer).rest("ScimResourceService.CreateScimResource", request).await.success();
-    json!({ "collection": "Users", "resourceId": created.text("/id") })
+/// A new user with an address in a proved domain of the account.
+async fn draft(scene: &Scene) -> Value {
+    let domain = format!("{}.example", unknown_id());
+    verify_domain(&scene.cast.customer, &domain).await;
+    new_user(&format!("ada@{domain}"))
 }
 
-fn with_body(mut request: Value, document: &Value) -> Value {
-    request["body"] = raw(document);
-    request
+/// Provisions a user; returns a call that names the user, by the same key.
+async fn provisioned(scene: &Scene) -> Call {
+    let (key, body) = (key(&scene.cast.customer), raw(&draft(scene).await));
+    let created = json!({ "collection": "Users", "body": body });
+    let created = key.rest("ScimResourceService.CreateScimResource", created).await.success();
+    call(&key, json!({ "collection": "Users", "resourceId": created.text("/id") }))
+}
+
+/// Provisions a user; returns a call with a document about the user.
+async fn change(scene: &Scene, document: &Value) -> Call {
+    let mut call = provisioned(scene).await;
+    call.request["body"] = raw(document);
+    call
+}
+
+fn leaves() -> Value {
+    json!({ "Operations": [{ "op": "replace", "value": { "active": false } }] })
 }
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -63,11 +74,15 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "ScimResourceService.ReadScimResource" {
-            "a user" => Status(200), |scene| call(&key(&scene.cast.customer), provisioned(&scene).await);
+            "a user" => Status(200), |scene| provisioned(&scene).await;
         }
         "ScimResourceService.CreateScimResource" {
             "a user" => Status(201), |scene| {
                 let body = raw(&draft(&scene).await);
+                call(&key(&scene.cast.customer), json!({ "collection": "Users", "body": body }))
+            };
+            "a user of another domain" => Reason("ADDRESS_OUTSIDE_DOMAINS"), |scene| {
+                let body = raw(&new_user(&format!("ada@{}.example", unknown_id())));
                 call(&key(&scene.cast.customer), json!({ "collection": "Users", "body": body }))
             };
             "a group" => Status(201), |scene| {
@@ -76,20 +91,22 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "ScimResourceService.ReplaceScimResource" {
-            "a user" => Status(200), |scene| {
-                let user = provisioned(&scene).await;
-                call(&key(&scene.cast.customer), with_body(user, &json!({ "displayName": "Ada Lovelace" })))
+            "a user" => Status(200), |scene| change(&scene, &json!({ "displayName": "Ada Lovelace" })).await;
+            "an old version" => Reason("ETAG_MISMATCH"), |scene| {
+                change(&scene, &json!({ "displayName": "Ada Lovelace" })).await.header("if-match", "\"999\"")
             };
         }
         "ScimResourceService.PatchScimResource" {
-            "a leaver" => Status(200), |scene| {
-                let user = provisioned(&scene).await;
-                let operations = json!([{ "op": "replace", "value": { "active": false } }]);
-                call(&key(&scene.cast.customer), with_body(user, &json!({ "Operations": operations })))
+            "a leaver" => Status(200), |scene| change(&scene, &leaves()).await;
+            "an old version" => Reason("ETAG_MISMATCH"), |scene| {
+                change(&scene, &leaves()).await.header("if-match", "\"999\"")
             };
         }
         "ScimResourceService.DeleteScimResource" {
-            "a user" => Status(204), |scene| call(&key(&scene.cast.customer), provisioned(&scene).await);
+            "a user" => Status(204), |scene| provisioned(&scene).await;
+            "an old version" => Reason("ETAG_MISMATCH"), |scene| {
+                provisioned(&scene).await.header("if-match", "\"999\"")
+            };
         }
     }
 }
