@@ -108,13 +108,18 @@ pub(super) async fn charged(work: &mut Work, id: VehicleId, reference: Option<Uu
     // While the vehicle is locked, no other effect begins.
     ignore_not_found(store::lock(work.connection().await?, id).await.map(drop))?;
     match effects::pending::<Recharge>(work, id.0).await? {
-        None => recharged(work, id).await,
+        None => {
+            recharged(work, id).await?;
+            let alerts = context::alerts();
+            after_commit::run(move || alerts.resolve("fleet", "not_recharged", id));
+            Ok(())
+        }
         Some(key) if reference.is_some_and(|reference| reference != key) => Ok(()),
         Some(_) => effects::settle::<Recharge>(work, id.0, Ok(session)).await.map(drop),
     }
 }
 
-/// Raises an alert about a vehicle that nobody recharges. It stays out of use.
+/// Raises an alert about a vehicle that was not recharged. The vehicle stays out of use until a station reports a charge.
 ///
 /// # Errors
 /// None so far.

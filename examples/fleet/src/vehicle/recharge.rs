@@ -96,7 +96,7 @@ impl Effect for Recharge {
         ops::recharged(work, self.vehicle).await
     }
 
-    /// The vehicle stays out of use until a person has looked at it.
+    /// The vehicle stays out of use until a person has begun a session at a station, which a webhook reports.
     async fn failed(&self, work: &mut Work, _: Uuid, failure: Failure) -> Result<()> {
         ops::not_recharged(work, self.vehicle, format!("{failure:?}")).await
     }

@@ -13,7 +13,7 @@ impl Tile for VehiclesByStatus {
     const NAME: &'static str = "fleet.vehicles_by_status";
     const TITLE: &'static str = "Vehicles by status";
     const SCOPE: &'static str = "fleet.vehicles.read";
-    const LINK: Option<&'static str> = Some("/s/VehicleService");
+    const LINK: Option<&'static str> = Some("/s/VehicleServiceV2");
 
     async fn read(app: App) -> Result<Value> {
         let reach = Reach::across_accounts("vehicles belong to no account");

@@ -13,7 +13,7 @@ use fleet::{
     fuel_card::FuelCards,
     lease::{command::LeasesCommand, mail::LeaseEnding, service::Leases},
     proto::fleet::{v1::lease_service_server::LeaseServiceServer, v2::vehicle_service_server::VehicleServiceServer},
-    vehicle::{charger::Chargers, service::Vehicles},
+    vehicle::{charger::Chargers, recharge::Recharge, service::Vehicles},
 };
 use futures_util::future::{BoxFuture, ready};
 use mainstay::{
@@ -178,8 +178,11 @@ fn kinds_with_a_name_that_is_not_theirs() {
         &faults,
         &["the module depots declares the kind of mail \"fleet.lease_ending\": begin its name with depots"],
     );
-    let faults = report(Module::new("depots", b"").without_migrations().inbound::<Chargers>().gateway::<FuelCards>());
-    for (what, name) in [("inbound provider", "fleet.chargers"), ("payment gateway", "fleet.fuel_card")] {
+    let module = Module::new("depots", b"").without_migrations();
+    let faults = report(module.inbound::<Chargers>().gateway::<FuelCards>().effect::<Recharge>());
+    for (what, name) in
+        [("inbound provider", "fleet.chargers"), ("payment gateway", "fleet.fuel_card"), ("effect", "fleet.recharge")]
+    {
         let fault =
             format!("the module depots declares the kind of {what} {name:?}: begin its name with depots and a dot");
         assert_names(&faults, &[&fault]);
