@@ -7,7 +7,10 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Products": "Produkte", "Refunds": "Erstattungen", "Passkeys": "Passkeys", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
   "Tickets": "Tickets", "Canned answers": "Textbausteine", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
   "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Deletions": "Löschungen", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Vehicles v2": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
+  "Applications": "Anwendungen", "Applications with access": "Anwendungen mit Zugriff",
   // Fields.
+  "Application": "Anwendung", "Redirect URIs": "Weiterleitungsadressen", "Grant types": "Verfahren", "Confidential": "Vertraulich", "First party": "Eigene Anwendung",
+  "Client name": "Anwendung", "Earlier secret expire time": "Vorheriges Geheimnis läuft ab",
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
   "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
   "Cancel time": "Gekündigt", "Code": "Code", "Current password": "Aktuelles Passwort", "Deactivation reason": "Grund der Deaktivierung", "Confirmation email": "E-Mail für die Bestätigung", "Currency code": "Währung",
@@ -48,7 +51,10 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle", "Verified": "Bestätigt", "Lapsed": "Erloschen",
+  "Authorization code": "Autorisierungscode", "Refresh token": "Refresh-Token",
   // Operations.
+  "Register application": "Anwendung registrieren", "Change application": "Anwendung ändern", "Delete application": "Anwendung löschen",
+  "Replace secret": "Geheimnis erneuern", "Withdraw access": "Zugriff beenden",
   "Cancel deletion": "Löschung abbrechen", "Create deletion": "Löschung verlangen",
   "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
   "Revoke invitation": "Einladung widerrufen", "Create account domain": "Mail-Domain hinzufügen", "Verify account domain": "Mail-Domain bestätigen", "Delete account domain": "Mail-Domain löschen", "Create account provider": "Anmeldedienst hinzufügen", "Update account provider": "Anmeldedienst bearbeiten", "Delete account provider": "Anmeldedienst löschen", "End impersonation": "Handeln im Namen anderer beenden", "Delete role": "Rolle löschen",

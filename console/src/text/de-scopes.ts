@@ -16,6 +16,7 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "identity.domains.manage": "Die Mail-Domains, deren Personen dem Konto beitreten, hinzufügen, bestätigen und löschen.",
   "identity.members.manage": "Mitglieder einladen und entfernen, und ihre Rollen ändern.",
   "identity.members.read": "Mitglieder und Einladungen eines Kontos lesen.",
+  "identity.oauth_clients.manage": "Die Anwendungen, die Personen mit diesem Dienst anmelden, registrieren, lesen, ändern und löschen.",
   "identity.providers.manage": "Den Anmeldedienst verwalten, mit dem sich die Mitglieder eines Kontos anmelden.",
   "identity.roles.manage": "Eigene Rollen eines Kontos anlegen, ändern und löschen.",
   "identity.roles.read": "Die Rollen eines Kontos lesen.",

@@ -80,6 +80,9 @@ const PLAIN: Readonly<Record<string, string>> = {
   "Create time": "Created", "Update time": "Updated", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
   "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
   "Refresh time": "Last used", "Deactivate time": "Deactivated", "Failing since time": "Failing since", "Attempt count": "Attempts", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Id": "ID", "Email": "E-mail address", "Rows known": "Already imported", "Rows failed": "Failed rows", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
+  "Oauth clients": "Applications", "Oauth consents": "Applications with access", "Redirect uris": "Redirect URIs", "Oauth client": "Application",
+  "Create oauth client": "Register application", "Update oauth client": "Change application", "Delete oauth client": "Delete application",
+  "Rotate oauth client secret": "Replace secret", "Delete oauth consent": "Withdraw access",
 };
 
 function plainly(name: string): string {
@@ -87,7 +90,7 @@ function plainly(name: string): string {
 }
 
 /** Enums of the contract, by the prefix of their values; the rest of a value is its meaning. */
-const ENUM = /^[A-Z]+(?:_[A-Z]+)*?_(?:STATUS|STATE|PRIORITY|KIND|ROLE|ORDER|INTERVAL|PROVIDER|LEVEL|SOURCE)_(?=[A-Z])|^ROLE_/;
+const ENUM = /^[A-Z]+(?:_[A-Z]+)*?_(?:STATUS|STATE|PRIORITY|KIND|ROLE|ORDER|INTERVAL|PROVIDER|LEVEL|SOURCE|GRANT_TYPE)_(?=[A-Z])|^ROLE_/;
 
 /** Returns a readable name for a name of the contract: a field, an enum's value, a service. */
 export function useName(): (name: string) => string {
