@@ -8,8 +8,8 @@ import { becomes } from "./wait.mjs";
 const SAMPLE_TICKETS = 100;
 const SAMPLE_PEOPLE = 19;
 const SAMPLE_MS = 240_000;
-/** Pages that the sample data leaves empty: no staff acts as another, and modules of a team are unknown. */
-const EMPTY = ["/impersonations", "/deprecated-methods", "/s/VehicleServiceV2", "/s/LeaseService"];
+/** Pages that the sample data leaves empty: no staff acts as another, no application signs in, and modules of a team are unknown. */
+const EMPTY = ["/impersonations", "/s/OauthClientService", "/s/OauthConsentService", "/deprecated-methods", "/s/VehicleServiceV2", "/s/LeaseService"];
 /** A list that is empty unless something is wrong, beside others on its page. */
 const GOOD_NEWS = /^No dead events\./;
 /** What a text of an empty list names: an action in quotation marks, a page, a setting, a command, or a call of the API. */
