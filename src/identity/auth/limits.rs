@@ -16,7 +16,7 @@
 //! | `mail-code-site` | wrong codes from mails, from one /48 of IPv6 | 100 q per w | the same |
 //! | `provider-network` | returns from sign-in providers to one network | 10 q per w | calls of providers |
 //! | `provider-site` | returns from sign-in providers to one /48 of IPv6 | 100 q per w | the same |
-//! | `oauth-client-network` | wrong secrets, codes and refresh tokens of OAuth clients from one network | 10 q per w | guessing |
+//! | `oauth-client-network` | wrong secrets of OAuth clients, and wrong codes and refresh tokens of public ones, from one network | 10 q per w | guessing |
 //! | `oauth-client-site` | the same from one /48 of IPv6 | 100 q per w | the same |
 //! | `oauth-code` | authorizations of applications by one user | 10 q per w | rows of codes |
 //! | `passkey-network` | wrong proofs by passkeys from one network | 10 q per w | verification of signatures |
@@ -134,7 +134,8 @@ pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
     app.limiter.attempt(&limits).await.map(drop)
 }
 
-/// Counts a request of a client of OAuth. The caller refunds it unless its secret, code or token was wrong.
+/// Counts a request of a client of OAuth. The caller refunds it unless its secret, or the code or token of a public client, was
+/// wrong.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.

@@ -40,6 +40,8 @@ enum Fault {
     Request,
     Client,
     Grant,
+    /// Likewise, of a client that has proved who it is: it holds the tokens of many people, whose sessions end.
+    Ended,
     Unauthorized,
     GrantType,
     Other(Error),
@@ -62,6 +64,11 @@ impl From<Failure> for Fault {
 }
 
 impl Fault {
+    /// Returns the fault of a client that was authenticated.
+    fn of(self, client: &OauthClient) -> Self {
+        if matches!(self, Self::Grant) && client.is_confidential { Self::Ended } else { self }
+    }
+
     /// Returns whether the sender may be guessing.
     fn is_wrong(&self) -> bool {
         matches!(self, Self::Client | Self::Grant)
@@ -71,7 +78,7 @@ impl Fault {
         let (status, code) = match self {
             Self::Request => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Client => (StatusCode::UNAUTHORIZED, "invalid_client"),
-            Self::Grant => (StatusCode::BAD_REQUEST, "invalid_grant"),
+            Self::Grant | Self::Ended => (StatusCode::BAD_REQUEST, "invalid_grant"),
             Self::Unauthorized => (StatusCode::BAD_REQUEST, "unauthorized_client"),
             Self::GrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
             Self::Other(error) => return refusal(error),
@@ -150,13 +157,14 @@ pub(super) async fn token(
     let issue = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
         let client = authenticated(&app, &headers, &parameters).await?;
-        match parameters.get("grant_type") {
-            None => Err(Fault::Request),
-            Some("authorization_code") => Ok(ops::exchange(&app, &client, &parameters, device.address).await?),
-            Some("refresh_token") if !client.may_use(GrantType::RefreshToken) => Err(Fault::Unauthorized),
-            Some("refresh_token") => Ok(ops::refresh(&app, &client, &parameters).await?),
-            Some(_) => Err(Fault::GrantType),
-        }
+        let issued = match parameters.get("grant_type") {
+            None => return Err(Fault::Request),
+            Some("authorization_code") => ops::exchange(&app, &client, &parameters, device.address).await,
+            Some("refresh_token") if !client.may_use(GrantType::RefreshToken) => return Err(Fault::Unauthorized),
+            Some("refresh_token") => ops::refresh(&app, &client, &parameters).await,
+            Some(_) => return Err(Fault::GrantType),
+        };
+        issued.map_err(|failure| Fault::from(failure).of(&client))
     };
     match counted(&app, from, issue).await {
         Ok(issued) => answer(StatusCode::OK, &render(&issued)),
