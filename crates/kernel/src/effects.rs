@@ -19,7 +19,7 @@
 //! at most [`Effect::TIMEOUT`] after the attempt was stored. A process that is suspended between the two for longer than
 //! both sends a call that no look-up has seen. The key still tells an API with idempotency that it is the same call.
 
-mod run;
+mod ops;
 mod store;
 mod unfinished;
 
@@ -39,7 +39,7 @@ use crate::{
     unit_of_work::Work,
 };
 
-pub(crate) use run::Call;
+pub(crate) use ops::Call;
 use store::Intent;
 pub use unfinished::{Failure, Unfinished};
 

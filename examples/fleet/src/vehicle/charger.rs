@@ -14,7 +14,10 @@ use mainstay_kernel::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{model::VehicleId, ops, recharge::Session};
+use super::{
+    model::VehicleId,
+    recharge::{self, Session},
+};
 use crate::config::FleetConfig;
 
 /// The charging stations. Their signature is `Charger-Signature: t=…,v1=…`, an HMAC-SHA256 over `{t}.{body}`.
@@ -65,7 +68,7 @@ impl InboundEventHandler for ChargeCompleted {
             let unexpected = |error| Error::rule("The event has an unexpected form.").caused_by(error);
             let charge: Charge = serde_json::from_slice(event.document()).map_err(unexpected)?;
             let session = Session { id: event.provider_event_id.clone() };
-            ops::charged(work, charge.vehicle, charge.reference, session).await
+            recharge::charged(work, charge.vehicle, charge.reference, session).await
         }
         .boxed()
     }

@@ -2,20 +2,17 @@
 
 use mainstay_kernel::{
     caller::Permit,
-    context,
-    database::{Connection, after_commit},
+    database::Connection,
     effects,
-    error::{Reason, Result},
+    error::Result,
     page::{Listed, Page},
-    queue::ignore_not_found,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
-use uuid::Uuid;
 
 use super::{
     model::{Patch, Plate, Status, Vehicle, VehicleId},
-    recharge::{Recharge, Session},
+    recharge::Recharge,
     store,
 };
 
@@ -80,51 +77,4 @@ pub async fn delete(work: &mut Work, id: VehicleId, expected: Option<ExpectedVer
     store::delete(connection, id).await?;
     // A session that may have begun is left to its end.
     effects::cancel::<Recharge>(work, id.0).await.map(drop)
-}
-
-/// Makes a recharged vehicle available. Does nothing if it is not being recharged, or was removed.
-///
-/// # Errors
-/// Any error of Postgres.
-pub(super) async fn recharged(work: &mut Work, id: VehicleId) -> Result<()> {
-    let now = work.now();
-    let connection = work.connection().await?;
-    let vehicle = match store::lock(connection, id).await {
-        Err(error) if error.reason() == Reason::NotFound => return Ok(()),
-        vehicle => vehicle?,
-    };
-    match vehicle.recharge(now) {
-        Some(vehicle) => store::update(connection, &vehicle).await,
-        None => Ok(()),
-    }
-}
-
-/// Stores that a station has charged a vehicle, and ends the effect that ordered the session. `reference` is the key of that
-/// effect; a session that was begun at the station has none. The end of an earlier session changes nothing.
-///
-/// # Errors
-/// Any error of Postgres.
-pub(super) async fn charged(work: &mut Work, id: VehicleId, reference: Option<Uuid>, session: Session) -> Result<()> {
-    // While the vehicle is locked, no other effect begins.
-    ignore_not_found(store::lock(work.connection().await?, id).await.map(drop))?;
-    match effects::pending::<Recharge>(work, id.0).await? {
-        None => {
-            recharged(work, id).await?;
-            let alerts = context::alerts();
-            after_commit::run(move || alerts.resolve("fleet", "not_recharged", id));
-            Ok(())
-        }
-        Some(key) if reference.is_some_and(|reference| reference != key) => Ok(()),
-        Some(_) => effects::settle::<Recharge>(work, id.0, Ok(session)).await.map(drop),
-    }
-}
-
-/// Raises an alert about a vehicle that was not recharged. The vehicle stays out of use until a station reports a charge.
-///
-/// # Errors
-/// None so far.
-pub(super) async fn not_recharged(_: &mut Work, id: VehicleId, why: String) -> Result<()> {
-    let alerts = context::alerts();
-    after_commit::run(move || alerts.raise("fleet", "not_recharged", id, &why));
-    Ok(())
 }

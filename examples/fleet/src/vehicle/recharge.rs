@@ -6,16 +6,19 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use mainstay_kernel::{
     app::App,
-    effects::{Effect, Failure, Unfinished},
-    error::Result,
+    context,
+    database::after_commit,
+    effects::{self, Effect, Failure, Unfinished},
+    error::{Reason, Result},
     outbound::{self, Bounds, Client, Request},
+    queue::ignore_not_found,
     unit_of_work::Work,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{model::VehicleId, ops};
+use super::{model::VehicleId, store};
 use crate::config::FleetConfig;
 
 /// The limits of a call. The job of the effect repeats it, so that the client does not.
@@ -93,11 +96,50 @@ impl Effect for Recharge {
 
     async fn succeeded(&self, work: &mut Work, _: Uuid, session: Session) -> Result<()> {
         tracing::info!(vehicle = %self.vehicle, session = session.id, "a vehicle is recharged");
-        ops::recharged(work, self.vehicle).await
+        recharged(work, self.vehicle).await
     }
 
     /// The vehicle stays out of use until a person has begun a session at a station, which a webhook reports.
-    async fn failed(&self, work: &mut Work, _: Uuid, failure: Failure) -> Result<()> {
-        ops::not_recharged(work, self.vehicle, format!("{failure:?}")).await
+    async fn failed(&self, _: &mut Work, _: Uuid, failure: Failure) -> Result<()> {
+        let (alerts, vehicle) = (context::alerts(), self.vehicle);
+        after_commit::run(move || alerts.raise("fleet", "not_recharged", vehicle, &format!("{failure:?}")));
+        Ok(())
+    }
+}
+
+/// Makes a recharged vehicle available. Does nothing if it is not being recharged, or was removed.
+///
+/// # Errors
+/// Any error of Postgres.
+async fn recharged(work: &mut Work, id: VehicleId) -> Result<()> {
+    let now = work.now();
+    let connection = work.connection().await?;
+    let vehicle = match store::lock(connection, id).await {
+        Err(error) if error.reason() == Reason::NotFound => return Ok(()),
+        vehicle => vehicle?,
+    };
+    match vehicle.recharge(now) {
+        Some(vehicle) => store::update(connection, &vehicle).await,
+        None => Ok(()),
+    }
+}
+
+/// Stores that a station has charged a vehicle, and ends the effect that ordered the session. `reference` is the key of that
+/// effect; a session that was begun at the station has none. The end of an earlier session changes nothing.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(super) async fn charged(work: &mut Work, id: VehicleId, reference: Option<Uuid>, session: Session) -> Result<()> {
+    // While the vehicle is locked, no other effect begins.
+    ignore_not_found(store::lock(work.connection().await?, id).await.map(drop))?;
+    match effects::pending::<Recharge>(work, id.0).await? {
+        None => {
+            recharged(work, id).await?;
+            let alerts = context::alerts();
+            after_commit::run(move || alerts.resolve("fleet", "not_recharged", id));
+            Ok(())
+        }
+        Some(key) if reference.is_some_and(|reference| reference != key) => Ok(()),
+        Some(_) => effects::settle::<Recharge>(work, id.0, Ok(session)).await.map(drop),
     }
 }
