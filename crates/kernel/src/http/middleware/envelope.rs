@@ -45,15 +45,19 @@ fn message(reason: ReasonRef, status: &Status) -> &str {
     if status.get_details_error_info().is_some() { status.message() } else { reason.facts().summary }
 }
 
-/// Renders a status as an error of SCIM (RFC 7644, section 3.12), which knows no 422. The detail, which providers show to
-/// administrators, ends with the code of the reason.
-fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
-    let (facts, details) = (reason.facts(), status.get_error_details());
-    let http = match (facts.http, facts.grpc) {
+/// Returns the HTTP status of an error of SCIM (RFC 7644, section 3.12), which knows no 422.
+pub(crate) fn scim_status(reason: ReasonRef) -> StatusCode {
+    let facts = reason.facts();
+    match (facts.http, facts.grpc) {
         (StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidArgument) => StatusCode::BAD_REQUEST,
         (StatusCode::UNPROCESSABLE_ENTITY, _) => StatusCode::FORBIDDEN,
         (http, _) => http,
-    };
+    }
+}
+
+/// Renders a status as an error of SCIM. The detail, which providers show to administrators, ends with the code of the reason.
+fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
+    let (facts, details, http) = (reason.facts(), status.get_error_details(), scim_status(reason));
     let faults = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     let mut detail = message(reason, status).to_owned();
     for fault in faults {

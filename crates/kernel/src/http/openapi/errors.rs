@@ -8,13 +8,16 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{
         Catalogue, Method, Reason, ReasonRef,
-        policy::{Access, Idempotency},
+        policy::{Access, ErrorFormat, Idempotency},
         reason::Catalogued,
     },
-    http::openapi::{
-        examples::REQUEST_ID,
-        headers::{add_header, common_headers},
-        schema::{Schemas, reference},
+    http::{
+        middleware::envelope::scim_status,
+        openapi::{
+            examples::REQUEST_ID,
+            headers::{add_header, common_headers},
+            schema::{Schemas, reference},
+        },
     },
 };
 
@@ -75,10 +78,14 @@ pub(crate) fn of(catalogue: &Catalogue, traits: &Traits<'_>) -> BTreeMap<u16, Ve
     add(policy.idempotency == Idempotency::Required, &[Reason::IdempotencyKeyMissing]);
     add(keyed, &[Reason::IdempotencyInProgress, Reason::IdempotencyKeyReused, Reason::IdempotencyKeyExpired]);
     reasons.extend(reasons_in(catalogue, traits.comment));
+    let status = |reason: ReasonRef| match policy.error_format {
+        ErrorFormat::Scim => scim_status(reason),
+        ErrorFormat::Unspecified => reason.facts().http,
+    };
     let mut by_status = BTreeMap::<u16, Vec<ReasonRef>>::new();
     // The order is that of the catalogue, without duplicates.
     for reason in catalogue.iter().filter(|reason| reasons.contains(reason)) {
-        by_status.entry(reason.facts().http.as_u16()).or_default().push(reason);
+        by_status.entry(status(reason).as_u16()).or_default().push(reason);
     }
     by_status
 }
@@ -89,12 +96,38 @@ fn reasons_in(catalogue: &Catalogue, comment: &str) -> impl Iterator<Item = Reas
 }
 
 /// Returns the response for a status with these reasons: a reference to a shared response, or else an inline one.
-pub(crate) fn response(reasons: &[ReasonRef], violation: Option<&(String, String)>) -> Value {
+pub(crate) fn response(policy: &Method, reasons: &[ReasonRef], violation: Option<&(String, String)>) -> Value {
+    if policy.error_format == ErrorFormat::Scim {
+        return scim_response(reasons, violation);
+    }
     let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| reasons == *shared);
     match shared {
         Some((name, _)) => json!({ "$ref": format!("#/components/responses/{name}") }),
         None => inline_response(reasons, violation),
     }
+}
+
+/// Returns the response of a method of SCIM. A request that is refused before it is routed has the envelope.
+fn scim_response(reasons: &[ReasonRef], violation: Option<&(String, String)>) -> Value {
+    let (facts, text) = (reasons[0].facts(), json!({ "type": "string" }));
+    let schema = json!({
+        "type": "object",
+        "required": ["schemas", "status", "detail"],
+        "properties": {
+            "schemas": { "type": "array", "items": text },
+            "status": text,
+            "scimType": text,
+            "detail": text,
+        },
+    });
+    let example = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+        "status": scim_status(reasons[0]).as_str(),
+        "detail": format!("{} ({})", facts.summary, facts.code),
+    });
+    let mut response = inline_response(reasons, violation);
+    response["content"]["application/scim+json"] = json!({ "schema": schema, "example": example });
+    response
 }
 
 /// Returns the shared responses.

@@ -210,7 +210,13 @@ fn of_rules(field: &FieldDescriptor) -> Option<Value> {
 /// that has one.
 pub(crate) fn file(media_type: &str, media_types: &[String]) -> &'static str {
     let other = || media_types.iter().find_map(|media_type| known_file(media_type));
-    known_file(media_type).or_else(other).unwrap_or("The bytes of the file.")
+    // A type of JSON says more than JSON.
+    let of_json = media_types.iter().find(|listed| listed.ends_with("+json"));
+    of_json
+        .and_then(|listed| known_file(listed))
+        .or_else(|| known_file(media_type))
+        .or_else(other)
+        .unwrap_or("The bytes of the file.")
 }
 
 fn known_file(media_type: &str) -> Option<&'static str> {
@@ -223,6 +229,9 @@ fn known_file(media_type: &str) -> Option<&'static str> {
         }
         "application/x-ndjson" => {
             "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n"
+        }
+        "application/scim+json" => {
+            "{\"userName\":\"ada@engines.example\",\"displayName\":\"Ada Lovelace\",\"active\":true}"
         }
         "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
         "application/x-www-form-urlencoded" => "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%7D",

@@ -57,9 +57,9 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     list.extend(parameters::headers(policy, reads));
     let mut answers = responses::of(schemas, route, policy, reads);
     answers.extend(
-        errors
-            .iter()
-            .map(|(status, reasons)| (status.to_string(), errors::response(reasons, traits.violation.as_ref()))),
+        errors.iter().map(|(status, reasons)| {
+            (status.to_string(), errors::response(policy, reasons, traits.violation.as_ref()))
+        }),
     );
     let service = service_name(route.method.parent_service());
     let suffix = if binding == 0 { String::new() } else { format!("_{}", binding + 1) };
