@@ -74,6 +74,11 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 /// The lifetime of a redriven mail of such a kind.
 const UNKNOWN_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
+/// Returns the URL of this server as its callers see it, without a trailing slash.
+pub fn public_url(app: &App) -> &str {
+    &app.config.section::<MailConfig>().brand.public_url
+}
+
 /// Queues a mail within the caller's transaction, unless a mail of the kind about its cause exists. `id` is that of the
 /// cause, and `parent` that of a user, or of what else the cause belongs to. The mail is removed by its age.
 ///

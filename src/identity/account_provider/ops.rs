@@ -16,7 +16,7 @@ use crate::{
         role::ops as roles,
         user::model::EmailAddress,
     },
-    mail::config::MailConfig,
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -53,7 +53,7 @@ pub struct Draft {
 
 /// Returns the URI to which a provider sends people back.
 pub fn redirect_uri(app: &App, id: AccountProviderId) -> String {
-    format!("{}/auth/oidc/{id}/callback", app.config.section::<MailConfig>().brand.public_url)
+    format!("{}/auth/oidc/{id}/callback", mail::public_url(app))
 }
 
 /// Adds the URI to which a provider sends people back.
