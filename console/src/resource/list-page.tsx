@@ -87,9 +87,16 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
       return <Link className="row-link" to="/s/$service/$id" params={{ service: service.name, id }}>{title}</Link>;
     },
   };
+  const { removal } = resource;
+  const last: Column<Row>[] = !removal ? [] : [{
+    name: "removal",
+    label: label(removal.label),
+    unlabelled: true,
+    cell: (row) => <OperationButton contract={contract} operation={removal} values={row as Query} name={titleOf(row)} />,
+  }];
   return (
     <>
-      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, titleField, label)]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
+      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, titleField, label), ...last]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
         empty={resource.create ? t("Nothing here yet. Create one with “{action}” above.", { action: label(resource.create.label) }) : t("Nothing here yet. What programs create through the API appears here.")} />
       <Pager meta={query.data?.meta} onPage={onPage} />
     </>

@@ -15,6 +15,8 @@ export type Item = {
 export type Resource = {
   lists: Operation[];
   item: Item | undefined;
+  /** The deletion of a resource that is only in lists, such as a consent. */
+  removal: Operation | undefined;
   create: Operation | undefined;
   /** Operations that are not about a particular resource. */
   actions: Operation[];
@@ -35,12 +37,14 @@ export function resourceOf(service: Service, reach: Reach): Resource {
   const operations = service.operations.filter((one) => reach(one) !== undefined);
   const lists = operations.filter((one) => one.method === "get" && one.answersList);
   const item = itemOf(operations);
+  const removes = (one: Operation) => one.method === "delete" && lists.some((list) => one.path === `${list.path}/{${one.variables.at(-1)}}`);
+  const removal = item ? undefined : operations.find(removes);
   const create = operations.find((one) => one.method === "post" && lists.some((list) => list.path === one.path));
   const taken = new Set([create, item?.update, item?.remove, ...(item?.actions ?? [])]);
   const actions = operations.filter(
     (one) => one.method !== "get" && !taken.has(one) && one.variables.length === 0 && !one.path.includes("/auth/"),
   );
-  return { lists, item, create, actions };
+  return { lists, item, removal, create, actions };
 }
 
 export function filtersOf(list: Operation) {
@@ -54,7 +58,7 @@ export function pathOf(operation: Operation, values: Readonly<Record<string, str
 }
 
 /** The fields that identify a resource for users, the best first. */
-const TITLES = ["name", "title", "subject", "email", "url", "description", "type", "eventType", "productName", "slug"];
+const TITLES = ["name", "title", "subject", "email", "url", "description", "type", "eventType", "productName", "slug", "clientName"];
 
 /** Returns the field that is the title of a resource with these fields. */
 export function titleFieldOf(fields: object): string | undefined {
