@@ -21,6 +21,9 @@ pub const GRACE: TimeDelta = TimeDelta::seconds(10);
 /// The maximum number of sessions per user; beyond it, the least recently refreshed one is dropped.
 pub const MAX_PER_USER: i64 = 100;
 
+/// The maximum number of sessions of one application with one user; beyond it, the least recently refreshed one is dropped.
+pub const MAX_PER_CLIENT: i64 = 20;
+
 const MAX_USER_AGENT_CHARS: usize = 200;
 
 /// The lifetime of a session.

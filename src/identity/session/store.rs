@@ -14,7 +14,7 @@ use crate::{
         account_provider::id::AccountProviderId,
         member::id::MemberId,
         oauth_client::id::OauthClientId,
-        session::model::{Device, Grant, MAX_PER_USER, Method, Session, SessionAccount},
+        session::model::{Device, Grant, MAX_PER_CLIENT, MAX_PER_USER, Method, Session, SessionAccount},
     },
     schema::sessions,
 };
@@ -119,6 +119,16 @@ pub async fn insert(connection: &mut Connection, session: &Session) -> Result<()
     diesel::insert_into(sessions::table).values(row).execute(connection).await?;
     let over = diesel::sql_query(OVER).bind::<SqlUuid, _>(session.user).bind::<BigInt, _>(MAX_PER_USER);
     over.prepared().execute(connection).await?;
+    Ok(())
+}
+
+/// Makes room for one more session of an application with a user within [`MAX_PER_CLIENT`]. An application that signs the user in
+/// again and again thus displaces none of the user's other sessions.
+pub async fn make_room(connection: &mut Connection, user: UserId, client: OauthClientId) -> Result<()> {
+    const SQL: &str = "DELETE FROM sessions WHERE id = ANY (ARRAY(SELECT id FROM sessions WHERE user_id = $1 AND client_id = $2 \
+                       ORDER BY ended, refreshed_at DESC, id DESC OFFSET $3))";
+    let over = diesel::sql_query(SQL).bind::<SqlUuid, _>(user).bind::<SqlUuid, _>(client);
+    over.bind::<BigInt, _>(MAX_PER_CLIENT - 1).prepared().execute(connection).await?;
     Ok(())
 }
 

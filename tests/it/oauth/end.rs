@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, agree, authorize, exchange, refresh, result, send, text, userinfo};
+use super::{Stage, agree, authorize, exchange, pass, refresh, result, send, text, userinfo};
 use crate::support::eventually;
 
 /// Waits until the tokens are refused: the access token on each instance within a second, the refresh token at once.
@@ -84,6 +84,20 @@ async fn an_application_ends_its_own_session() {
         assert_eq!(send(&stage.app, &stage.client, "/oauth2/revoke", &[("token", text)]).await.0, 200);
     }
     assert_ended(&stage, &tokens).await;
+}
+
+/// Otherwise it would displace the sign-ins of the person, whose number is bounded.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_has_few_sessions_with_a_person() {
+    let mut stage = Stage::new().await;
+    let first = stage.tokens().await;
+    for _ in 0..20 {
+        let back = pass(&mut stage.browser, &authorize(&stage.client, &[])).await;
+        exchange(&stage.app, &stage.client, &result(&back, "code")).await.expect("tokens");
+    }
+    assert_eq!(stage.app.database.number("SELECT count(*) FROM sessions WHERE client_id IS NOT NULL").await, 20);
+    assert_eq!(refresh(&stage.app, &stage.client, &first).await.expect_err("displaced"), "invalid_grant");
+    stage.browser.access_token().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

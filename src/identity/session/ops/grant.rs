@@ -41,7 +41,11 @@ pub(crate) async fn of_code(
 /// # Errors
 /// Any error of Postgres.
 pub(crate) async fn begin_grant(work: &mut Work, session: &Session) -> Result<()> {
-    sessions::insert(work.connection().await?, session).await
+    let connection = work.connection().await?;
+    if let Some(client) = session.client() {
+        sessions::make_room(connection, session.user, client).await?;
+    }
+    sessions::insert(connection, session).await
 }
 
 /// Returns the session of an access token.
