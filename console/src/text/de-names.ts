@@ -21,7 +21,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Made at gateway": "Beim Anbieter erstattet", "Message": "Meldung", "Name": "Name", "Next attempt": "Nächster Versuch", "Number": "Nummer",
   "Password": "Neues Passwort", "Payload": "Nutzdaten", "Payment": "Zahlung", "Payment method": "Zahlungsmittel", "Period end time": "Ende des Zeitraums",
   "Period start time": "Beginn des Zeitraums", "Placed by": "Bestellt von", "Price": "Preis", "Priority": "Priorität",
-  "Product": "Produkt", "Product name": "Produkt", "Progress": "Fortschritt", "Provider": "Anbieter", 
+  "Product": "Produkt", "Product name": "Produkt", "Progress": "Fortschritt", "Provider": "Anbieter", "Provider name": "Anbieter",
   "Quantity": "Menge", "Query": "Suche", "Reason": "Grund", "Queue": "Team", "Received": "Empfangen", "Last used": "Erneuert", 
   "Requester": "Anfragender", "Revoked": "Widerrufen", "Role": "Rolle", "Roles": "Rolle", "Scopes": "Rechte", "Slug": "Adresse",
   "Start time": "Beginn", "State": "Zustand", "Status": "Status", "Statuses": "Status", "Subject": "Betreff", "Summary": "Zusammenfassung", "Tag": "Schlagwort",
