@@ -41,12 +41,15 @@ async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> 
         (Kind::String, "scopes") => "orders.read".into(),
         (Kind::String, _) => unique().into(),
         (Kind::Bool, _) => (!before.as_bool().unwrap_or(true)).into(),
+        // Not that of an owner.
+        (Kind::Enum(_), "default_role") => "MEMBER_ROLE_MEMBER".into(),
         (Kind::Enum(values), _) => {
             let current = before.as_str().unwrap_or_default();
             let other = values.values().find(|value| value.number() != 0 && value.name() != current);
             other.expect("another value").name().to_owned().into()
         }
         (Kind::Message(message), _) if message.full_name() == "mainstay.common.v1.Money" => euro("7"),
+        (Kind::Message(_), "groups") => json!({ "group": unique(), "role": "MEMBER_ROLE_MEMBER" }),
         (kind, _) => panic!("say here what another value of {} is: {kind:?}", field.full_name()),
     };
     if field.is_list() { json!([value]) } else { value }

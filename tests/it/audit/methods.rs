@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// Methods whose successful calls have no entry.
-const WITHOUT: [(&str, &str); 11] = [
+const WITHOUT: [(&str, &str); 12] = [
     ("AuthService.BeginMailLogin", "anyone may call it for any address; the sign-in has an entry"),
     ("AuthService.BeginPasskeyLogin", "it stores nothing; the sign-in has an entry"),
     ("AuthService.BeginPasskeyReauthentication", "it stores nothing; the proof has an entry"),
+    ("AuthService.FindSignInProvider", "it reads by an address, which a URL must not have"),
     ("AuthService.Logout", "a session that its user ends is no act on others"),
     ("AuthService.Refresh", "it continues a session, every few minutes, and changes no resource"),
     ("AuthService.Register", "anyone may call it for any address; the confirmation has an entry"),
