@@ -105,6 +105,7 @@ async fn no_entry_has_a_secret() {
     let mut secrets = Vec::new();
     for name in [
         "ServiceKeyService.CreateServiceKey",
+        "OauthClientService.CreateOauthClient",
         "WebhookEndpointService.CreateWebhookEndpoint",
         "AuthService.Login",
         "ImpersonationService.StartImpersonation",
