@@ -173,6 +173,13 @@ async fn an_address_outside_of_the_proved_domains_is_refused() {
     let path = format!("Users/{colleague}");
     provider.patch(&path, json!([{ "op": "replace", "path": "displayName", "value": "Eve" }])).await.success();
     assert_eq!(name().await, old);
+    // Nor does a group bring back the person, whom a member has removed.
+    let group = provider.group("Engineering", &[&colleague.to_string()]).await;
+    let member = json!({ "memberId": member_of(&scene.database, &scene.cast.colleague).await });
+    scene.cast.customer.rest("MemberService.RemoveMember", member).await.success();
+    provider.patch(&group, json!([{ "op": "replace", "path": "displayName", "value": "Admin" }])).await.success();
+    let refused = provider.set_active(&colleague.to_string(), json!(true)).await;
+    refused.failure("ADDRESS_OUTSIDE_DOMAINS");
     let own_user = provider.provision(&format!("ada@{own}")).await;
     let renamed = json!([{ "op": "replace", "path": "displayName", "value": "Ada Lovelace" }]);
     let renamed = provider.patch(&format!("Users/{own_user}"), renamed).await.success();

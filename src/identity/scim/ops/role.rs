@@ -109,11 +109,13 @@ pub(super) async fn apply(
         };
         match members::find(connection, account, user).await? {
             Some(member) => records.extend(give(connection, policies, member, role, now, outdated).await?),
-            // The role of a suspended membership.
+            // The role of a suspended membership. One that has ended otherwise begins anew, after a look at the mail domain.
             None => {
-                let known = store::provisioned(connection, account, user).await?.unwrap_or_default();
-                let next = Provisioned { role: Some(role), ..known };
-                store::upsert(connection, account, user, &next, 1, now).await?;
+                let known = store::provisioned(connection, account, user).await?;
+                if let Some(known) = known.filter(|known| known.role.is_some()) {
+                    let next = Provisioned { role: Some(role), ..known };
+                    store::upsert(connection, account, user, &next, 1, now).await?;
+                }
             }
         }
     }
