@@ -19,8 +19,8 @@ use crate::{
     schema::sessions,
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::corrupt, statement::Prepare as _},
-    error::{Error, Result},
+    database::{Connection, integrity::corrupt, statement::Prepare as _, violated_foreign_key},
+    error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
 };
 
@@ -102,6 +102,9 @@ macro_rules! changing {
 }
 
 /// Stores a new session. Beyond [`MAX_PER_USER`], removes one that has ended or else the one refreshed the longest ago.
+///
+/// # Errors
+/// `SESSION_REVOKED` if the provider of the session was deleted meanwhile.
 pub async fn insert(connection: &mut Connection, session: &Session) -> Result<()> {
     const OVER: &str = "DELETE FROM sessions WHERE id = ANY (ARRAY(SELECT id FROM sessions WHERE user_id = $1 \
                         ORDER BY ended, refreshed_at DESC, id DESC OFFSET $2))";
@@ -116,7 +119,13 @@ pub async fn insert(connection: &mut Connection, session: &Session) -> Result<()
         sessions::provider_id.eq(session.provider),
         sessions::client_id.eq(session.client()),
     );
-    diesel::insert_into(sessions::table).values(row).execute(connection).await?;
+    match diesel::insert_into(sessions::table).values(row).execute(connection).await {
+        // The provider was deleted meanwhile, which has ended its sessions.
+        Err(error) if violated_foreign_key(&error) == Some("sessions_provider_id_fkey") => {
+            return Err(Error::new(Reason::SessionRevoked).caused_by(error));
+        }
+        inserted => inserted.map(drop)?,
+    }
     let over = diesel::sql_query(OVER).bind::<SqlUuid, _>(session.user).bind::<BigInt, _>(MAX_PER_USER);
     over.prepared().execute(connection).await?;
     Ok(())
