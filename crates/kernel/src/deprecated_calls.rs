@@ -117,7 +117,7 @@ impl DeprecatedCalls {
             .unwrap_or_else(|error| tracing::debug!(cause = %error, "a call of a deprecated method was not counted"));
     }
 
-    /// Returns the callers of a method, those of the latest calls first.
+    /// Returns the callers of a method within the last 90 days, those of the latest calls first.
     ///
     /// # Errors
     /// `UNAVAILABLE` while Redis is unavailable.
@@ -132,7 +132,10 @@ impl DeprecatedCalls {
                 of_method.collect()
             }),
         };
-        let mut callers: Vec<_> = entries.iter().filter_map(|(caller, entry)| read(caller, entry)).collect();
+        // A hash is kept for as long as any caller calls.
+        let oldest = self.clock.now() - KEPT;
+        let callers = entries.iter().filter_map(|(caller, entry)| read(caller, entry));
+        let mut callers: Vec<_> = callers.filter(|caller| caller.last > oldest).collect();
         callers.sort_by_key(|caller| (std::cmp::Reverse(caller.last), caller.kind, caller.principal));
         Ok(callers)
     }
