@@ -112,8 +112,9 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
   });
   if (!response.ok) {
     const error = await errorOf(response);
-    // The account requires its own provider.
-    const provider = error.code === "PROVIDER_REQUIRED" ? error.metadata["provider"] : undefined;
+    // The account requires its own provider. One that has just refused the person would do so again and again.
+    const isRefused = path === "/session/refresh" && arrival.error !== undefined;
+    const provider = error.code === "PROVIDER_REQUIRED" && !isRefused ? error.metadata["provider"] : undefined;
     if (provider !== undefined) location.assign(providerUrl(provider));
     throw error;
   }
