@@ -30,6 +30,8 @@ export const germanNames: Readonly<Record<string, string>> = {
   "At period end": "Zum Ende des Zeitraums", "Cancel at period end": "Endet mit dem Zeitraum",
   "Allowed networks": "Erlaubte Netze", "Overlap seconds": "Überschneidung in Sekunden",
   "Attachments": "Anhänge", "Level": "Schwere", "Method": "Methode", "Source": "Herkunft",
+  // The provider of an account.
+  "Issuer": "Aussteller", "Client id": "Client-ID", "Client secret": "Client-Geheimnis", "Display name": "Anzeigename", "Enforced": "Vorgeschrieben", "Groups claim": "Claim der Gruppen", "Groups": "Gruppen", "Group": "Gruppe", "Default role": "Rolle ohne Gruppe",
   // Values.
   "Done": "Ausgeführt",
   "Platform": "Plattform", "Person": "Person",
