@@ -8,7 +8,7 @@ use crate::{
     cases::{
         Scene,
         account_domain::{new_domain, set_address, verify_domain},
-        member_of,
+        create_token, member_of,
         role::role,
         scim::{SCOPE, key},
     },
@@ -187,6 +187,29 @@ async fn an_address_outside_of_the_proved_domains_is_refused() {
     let moved = json!([{ "op": "replace", "path": "userName", "value": format!("eve@{own}") }]);
     let moved = provider.patch(&format!("Users/{own_user}"), moved).await;
     assert_eq!((moved.status, &moved.body["scimType"]), (400, &json!("mutability")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_role_is_forgotten_with_the_next_membership() {
+    let (_app, scene) = Scene::start().await;
+    let (provider, guest) = (Provider::of(&scene.cast.customer).await, &scene.cast.stranger);
+    domain_of(&scene.cast.customer).await;
+    let id = guest.as_user().id.to_string();
+    let invite = async || {
+        let token = create_token(&scene, &guest.as_user().email).await;
+        guest.rest("InvitationService.AcceptInvitation", json!({ "token": token })).await.success().id()
+    };
+    // A suspended person returns with the kept role, also without a proved domain.
+    invite().await;
+    provider.set_active(&id, json!(false)).await.success();
+    provider.set_active(&id, json!(true)).await.success();
+    assert_eq!(role_of(&scene, &id).await, 3);
+    provider.set_active(&id, json!(false)).await.success();
+    // Not after a membership by an invitation, which a member has ended.
+    let member = json!({ "memberId": invite().await });
+    scene.cast.customer.rest("MemberService.RemoveMember", member).await.success();
+    provider.set_active(&id, json!(true)).await.failure("ADDRESS_OUTSIDE_DOMAINS");
+    assert_eq!(role_of(&scene, &id).await, -1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

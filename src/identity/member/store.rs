@@ -301,9 +301,16 @@ pub async fn update(connection: &Connection, member: &Member) -> Result<()> {
     Ok(())
 }
 
-/// Removes a locked member.
+/// Removes a locked member, and the role that SCIM has kept of an earlier membership of the person.
 pub async fn delete(connection: &Connection, id: MemberId) -> Result<()> {
-    diesel::delete(members::table.find(id)).exactly(1, "delete members").execute(&mut &*connection).await?;
+    const SQL: &str = "WITH kept AS (UPDATE scim_users SET role = NULL, custom_role_id = NULL FROM members \
+                         WHERE members.id = $1 AND scim_users.account_id = members.account_id \
+                         AND scim_users.user_id = members.user_id) \
+                       DELETE FROM members WHERE id = $1";
+    let removed = diesel::sql_query(SQL).bind::<SqlUuid, _>(id.0).execute(&mut &*connection).await?;
+    if removed != 1 {
+        return Err(Error::internal(anyhow::anyhow!("delete members: touched {removed} rows, not 1")));
+    }
     Ok(())
 }
 
