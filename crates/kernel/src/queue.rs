@@ -208,7 +208,8 @@ pub trait Handler: Job {
     /// remains.
     ///
     /// # Errors
-    /// The failure of the job, which is retried. `NOT_FOUND` counts as success: the subject of the job was deleted.
+    /// The failure of the job, which is retried, after its [`Error::wait`] at the earliest (at most an hour). `NOT_FOUND` counts
+    /// as success: the subject of the job was deleted.
     fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
 
     /// Settles the resources that wait for the job, such as an operation, once it is certain that the job is not

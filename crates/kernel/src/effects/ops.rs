@@ -50,7 +50,11 @@ impl<E: Effect> Handler for Call<E> {
         let now = app.clock.now();
         let is_late = now - intent.created_at > E::DEADLINE;
         match next(&intent, is_late, now) {
-            Step::Wait(until) => Err(unclear::<E>(format!("it can be looked up from {until}"))),
+            // The worker of the attempt died.
+            Step::Wait(until) => {
+                let error = Error::unavailable(anyhow::anyhow!("it can be looked up from {until}"));
+                Err(error.retry_after((until - now).to_std().unwrap_or_default()))
+            }
             Step::LookUp => match looked_up(app, intent.id, &request).await? {
                 Some(outcome) => settle(app, intent, request, Ok(outcome)).await,
                 None if is_late => settle(app, intent, request, Err(Failure::Expired)).await,
@@ -129,13 +133,13 @@ async fn attempt<E: Effect>(app: &App, intent: Intent, request: E) -> Result<()>
         false => timeout(left, request.attempt(app, key)).await,
     };
     fault::point("effect.called")?;
-    let lookup_at = Some(app.clock.now() + E::LOOKUP_LAG);
+    let (lookup_at, lag) = (Some(app.clock.now() + E::LOOKUP_LAG), E::LOOKUP_LAG.to_std().unwrap_or_default());
     let why = match result {
         Ok(Ok(outcome)) => return settle(app, begun, request, Ok(outcome)).await,
         // The refusal of a repetition says nothing about the earlier attempt.
         Ok(Err(Unfinished::Refused(failure))) if earlier.is_some() => {
             update(app, begun, number, lookup_at, Some(now)).await?;
-            return Err(unclear::<E>(format!("a repetition was refused: {failure:?}")));
+            return Err(unclear::<E>(format!("a repetition was refused: {failure:?}")).retry_after(lag));
         }
         Ok(Err(Unfinished::Refused(failure))) => return settle(app, begun, request, Err(failure)).await,
         Ok(Err(Unfinished::NotDone(why))) => {
@@ -147,7 +151,9 @@ async fn attempt<E: Effect>(app: &App, intent: Intent, request: E) -> Result<()>
         Err(_) => "the attempt took too long".to_owned(),
     };
     update(app, begun, number, lookup_at, repeat_until).await?;
-    Err(unclear::<E>(why))
+    let error = unclear::<E>(why);
+    // A repetition needs no look-up before it.
+    Err(if repeat_until.is_some_and(|until| now < until) { error } else { error.retry_after(lag) })
 }
 
 async fn update(

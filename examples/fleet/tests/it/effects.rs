@@ -156,6 +156,35 @@ async fn a_refused_session_leaves_the_vehicle_out_of_use() {
     assert_eq!(server.database().sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.recharge'").await, ["0"]);
 }
 
+/// An operator that answers nothing but an error.
+#[derive(Debug)]
+struct Failing;
+
+impl FakeApi for Failing {
+    fn answer(&mut self, _: &http::request::Parts, _: &str) -> (u16, String) {
+        (503, String::new())
+    }
+
+    fn effects(&self) -> usize {
+        0
+    }
+}
+
+/// The runs in between would use up the attempts of the job.
+#[tokio::test]
+async fn an_unclear_session_is_awaited_until_it_can_be_looked_up() {
+    let operator = OutsideApi::start(Failing).await;
+    let server = start(operator.url()).await;
+    give_back(&server).await;
+    server.run_jobs().await;
+    let seconds = Recharge::LOOKUP_LAG.num_seconds() - 5;
+    let waiting = format!(
+        "SELECT attempts FROM jobs WHERE kind = 'fleet.recharge' AND due_at > now() + interval '{seconds} seconds'"
+    );
+    assert_eq!(server.database().sql(&waiting).await, ["1"]);
+    assert_eq!(server.database().sql("SELECT count(*) FROM effects WHERE lookup_at IS NOT NULL").await, ["1"]);
+}
+
 /// Before the first attempt, nothing was ordered; after it, the outcome is awaited.
 #[tokio::test]
 async fn a_removed_vehicle_is_not_recharged_unless_a_session_may_have_begun() {

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 use super::{Outcome, RunningJob, Worker, span};
 use crate::{
     database::Connection,
-    error::Result,
+    error::{Error, Result},
     queue::{
         Kind,
         rows::{self, Rows},
@@ -28,6 +28,8 @@ use crate::{
 const SLOT_TIME: Duration = Duration::from_secs(1);
 /// The delay of a job without a slot.
 const NO_SLOT_DELAY: Duration = Duration::from_secs(1);
+/// The longest wait that the error of an attempt may ask for.
+const MAX_ASKED_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// Runs a job in a separate task.
 pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
@@ -127,7 +129,13 @@ impl Worker {
         if job.attempts > job.max_attempts {
             return self.give_up(kind, job, None).await;
         }
-        let result = catch_panic((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
+        let mut asked = Duration::ZERO;
+        let run = async {
+            let result = (kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone()).await;
+            asked = result.as_ref().err().and_then(Error::wait).unwrap_or_default().min(MAX_ASKED_WAIT);
+            result
+        };
+        let result = catch_panic(run).await;
         metrics::histogram!("mainstay_job_seconds", "kind" => kind.name).record(since.elapsed());
         match result {
             Ok(()) => {
@@ -138,7 +146,7 @@ impl Worker {
             Err(error) if job.attempts < job.max_attempts => {
                 traces::describe(&Span::current(), |exported| exported.set_status(Status::error("")));
                 count(kind.name, "failed");
-                let wait = backoff(job.attempts);
+                let wait = backoff(job.attempts).max(asked);
                 tracing::warn!(error, wait_seconds = wait.as_secs(), "a job failed and is retried");
                 requeue(&job, wait, 0, Some(error))
             }
