@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, header};
 use moka::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use url::{Url, form_urlencoded};
 
 use super::{
@@ -33,6 +34,8 @@ const MAX_OF_ACCOUNTS: u64 = 1000;
 const IDLE: Duration = Duration::from_secs(3600);
 /// The maximum number of concurrent calls to the providers of all accounts.
 const MAX_CALLS: usize = 64;
+/// The maximum number of people who return from the provider of an account at a time. They share the few calls to it.
+const MAX_RETURNS: usize = 16;
 
 /// The providers of the configuration, and those of accounts.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ impl Providers {
                 documents: Documents::open(&provider.name, app)?,
                 clock: app.clock.clone(),
                 discovery: Discovery::default(),
+                returns: Semaphore::new(MAX_RETURNS),
                 config: provider.clone(),
                 of_account: None,
             }))
@@ -94,6 +98,7 @@ impl Providers {
             documents: Documents::guarded(name.clone(), self.receivers.clone()),
             clock: app.clock.clone(),
             discovery: Discovery::default(),
+            returns: Semaphore::new(MAX_RETURNS),
             of_account: Some(OfAccount { id: provider.id, groups_claim: provider.groups_claim.clone() }),
             config: Provider {
                 name,
@@ -129,6 +134,8 @@ pub struct ProviderClient {
     documents: Documents,
     clock: Clock,
     discovery: Discovery,
+    /// The people who return, which a provider of the configuration does not limit.
+    returns: Semaphore,
     of_account: Option<OfAccount>,
 }
 
@@ -188,8 +195,10 @@ impl ProviderClient {
     /// Exchanges the code of a response, and returns the person.
     ///
     /// # Errors
-    /// `INVALID_TOKEN` if the issuer of the response, the code or the ID token is wrong; `UPSTREAM_FAILED` and others of a call.
+    /// `INVALID_TOKEN` if the issuer of the response, the code or the ID token is wrong; `UPSTREAM_FAILED` and others of a call;
+    /// `CIRCUIT_OPEN` if too many people return from the provider of an account.
     pub async fn person(&self, attempt: &Attempt, answer: &Answer) -> Result<Person> {
+        let _place = self.documents.take_place(&self.returns)?;
         let metadata = self.metadata().await?;
         // Another provider may have sent the person here, to learn the code of this one (RFC 9207).
         let has_issuer = answer.iss.is_some() || metadata.authorization_response_iss_parameter_supported;

@@ -1,15 +1,19 @@
 //! The metadata and the keys of a provider (OpenID Connect Discovery 1.0), cached.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
 use super::{documents::Documents, model::KeySet};
-use mainstay_kernel::{clock::Clock, config::is_https_or_loopback, error::Result};
+use mainstay_kernel::{
+    clock::Clock,
+    config::is_https_or_loopback,
+    error::{Error, Reason, ReasonRef, Result},
+};
 
 /// How long the metadata is used.
 const METADATA_LIFE: TimeDelta = TimeDelta::hours(1);
@@ -17,6 +21,10 @@ const METADATA_LIFE: TimeDelta = TimeDelta::hours(1);
 const KEYS_LIFE: TimeDelta = TimeDelta::minutes(10);
 /// The minimum time between two reads of the keys because of an unknown key, which any ID token can name.
 const RELOAD_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+/// How long a failed read is the answer of a provider that an account has chosen.
+const FAILURE_LIFE: TimeDelta = TimeDelta::seconds(10);
+/// The maximum number of callers that wait for a document of such a provider. It may be slow on purpose.
+const MAX_WAITING: usize = 8;
 
 /// The metadata of a provider.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,36 +94,115 @@ impl<T> Read<T> {
     }
 }
 
-/// The cached documents. Concurrent callers share one read. A provider that can't be read is not used, because a
-/// sign-in calls the provider anyway.
+/// A failed read.
+#[derive(Debug)]
+struct Failure {
+    reason: ReasonRef,
+    message: String,
+    detail: String,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        Self { reason: error.reason(), message: error.message().to_owned(), detail: error.detail() }
+    }
+
+    /// Returns the error of the read again.
+    fn error(&self) -> Error {
+        let cause = anyhow::anyhow!("the last read failed: {}", self.detail);
+        Error::with_message(self.reason, self.message.clone()).caused_by(cause)
+    }
+}
+
+/// A cached document. Concurrent callers share one read.
+#[derive(Debug)]
+struct Cached<T> {
+    value: RwLock<Option<Read<T>>>,
+    /// The last failure, which is kept only for a provider that an account has chosen.
+    failure: RwLock<Option<Read<Failure>>>,
+    /// Is held during a read.
+    turn: Mutex<()>,
+    waiting: Semaphore,
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self {
+            value: RwLock::default(),
+            failure: RwLock::default(),
+            turn: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
+        }
+    }
+}
+
+impl<T: Clone> Cached<T> {
+    /// Returns the document if it is younger than `life`, or else the failure of a moment ago.
+    fn known(&self, life: TimeDelta, now: DateTime<Utc>) -> Option<Result<T>> {
+        let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(read) = value.as_ref().filter(|read| read.is_younger(life, now)) {
+            return Some(Ok(read.value.clone()));
+        }
+        let failure = self.failure.read().unwrap_or_else(PoisonError::into_inner);
+        let failure = failure.as_ref().filter(|read| read.is_younger(FAILURE_LIFE, now));
+        failure.map(|read| Err(read.value.error()))
+    }
+
+    /// Returns the document, which is read unless it is known.
+    async fn get(
+        &self,
+        documents: &Documents,
+        clock: &Clock,
+        life: TimeDelta,
+        read: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        if let Some(known) = self.known(life, clock.now()) {
+            return known;
+        }
+        let _place = documents.take_place(&self.waiting)?;
+        let _turn = self.turn.lock().await;
+        // Another caller may have read it meanwhile.
+        let now = clock.now();
+        if let Some(known) = self.known(life, now) {
+            return known;
+        }
+        let outcome = read.await;
+        match &outcome {
+            Ok(value) => {
+                let read = Read { value: value.clone(), at: now };
+                *self.value.write().unwrap_or_else(PoisonError::into_inner) = Some(read);
+            }
+            // A call that was not sent proves nothing about the provider.
+            Err(error) if documents.is_guarded() && error.reason() != Reason::CircuitOpen => {
+                let read = Read { value: Failure::of(error), at: clock.now() };
+                *self.failure.write().unwrap_or_else(PoisonError::into_inner) = Some(read);
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+}
+
+/// The cached documents. A provider that can't be read is not used, because a sign-in calls the provider anyway.
 #[derive(Debug, Default)]
 pub(super) struct Discovery {
-    metadata: Mutex<Option<Read<Metadata>>>,
-    keys: Mutex<Option<Read<Arc<KeySet>>>>,
+    metadata: Cached<Metadata>,
+    keys: Cached<Arc<KeySet>>,
 }
 
 impl Discovery {
     /// Returns the metadata.
     ///
     /// # Errors
-    /// `UPSTREAM_FAILED` and others of a call.
+    /// `UPSTREAM_FAILED` and others of a call; `CIRCUIT_OPEN` if too many callers wait for the provider of an account.
     pub(super) async fn metadata(&self, documents: &Documents, issuer: &str, clock: &Clock) -> Result<Metadata> {
-        let mut cached = self.metadata.lock().await;
-        let now = clock.now();
-        if let Some(read) = cached.as_ref().filter(|read| read.is_younger(METADATA_LIFE, now)) {
-            return Ok(read.value.clone());
-        }
-        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let metadata: Metadata = documents.get(&url, None).await?;
-        metadata.check(issuer).map_err(|fault| documents.wrong("metadata", fault))?;
-        *cached = Some(Read { value: metadata.clone(), at: now });
-        Ok(metadata)
+        self.metadata.get(documents, clock, METADATA_LIFE, read_metadata(documents, issuer)).await
     }
 
     /// Returns the keys. With `reload`, they are read again unless that was less than [`RELOAD_INTERVAL`] ago.
     ///
     /// # Errors
-    /// `UPSTREAM_FAILED` and others of a call.
+    /// As [`metadata`](Self::metadata).
     pub(super) async fn keys(
         &self,
         documents: &Documents,
@@ -123,16 +210,21 @@ impl Discovery {
         clock: &Clock,
         reload: bool,
     ) -> Result<Arc<KeySet>> {
-        let mut cached = self.keys.lock().await;
-        let (now, life) = (clock.now(), if reload { RELOAD_INTERVAL } else { KEYS_LIFE });
-        if let Some(read) = cached.as_ref().filter(|read| read.is_younger(life, now)) {
-            return Ok(read.value.clone());
-        }
-        let set: Value = documents.get(&metadata.jwks_uri, None).await?;
-        let keys = Arc::new(KeySet::read(&set));
-        *cached = Some(Read { value: keys.clone(), at: now });
-        Ok(keys)
+        let life = if reload { RELOAD_INTERVAL } else { KEYS_LIFE };
+        self.keys.get(documents, clock, life, read_keys(documents, metadata)).await
     }
+}
+
+async fn read_metadata(documents: &Documents, issuer: &str) -> Result<Metadata> {
+    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    let metadata: Metadata = documents.get(&url, None).await?;
+    metadata.check(issuer).map_err(|fault| documents.wrong("metadata", fault))?;
+    Ok(metadata)
+}
+
+async fn read_keys(documents: &Documents, metadata: &Metadata) -> Result<Arc<KeySet>> {
+    let set: Value = documents.get(&metadata.jwks_uri, None).await?;
+    Ok(Arc::new(KeySet::read(&set)))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use mainstay_kernel::{
     app::App,
@@ -57,6 +57,25 @@ impl Documents {
     /// Opens the client of a provider that an account has chosen.
     pub(super) fn guarded(provider: String, receivers: Receivers) -> Self {
         Self { provider, channel: Channel::Guarded(receivers, Semaphore::new(MAX_CALLS)) }
+    }
+
+    /// Returns whether an account has chosen the provider.
+    pub(super) fn is_guarded(&self) -> bool {
+        matches!(self.channel, Channel::Guarded(..))
+    }
+
+    /// Takes a place among the callers that wait for a provider that an account has chosen; nothing for any other provider.
+    ///
+    /// # Errors
+    /// `CIRCUIT_OPEN` if every place is taken, so that a slow provider does not hold more requests.
+    pub(super) fn take_place<'p>(&self, places: &'p Semaphore) -> Result<Option<SemaphorePermit<'p>>> {
+        if !self.is_guarded() {
+            return Ok(None);
+        }
+        places.try_acquire().map(Some).map_err(|_| {
+            let cause = anyhow::anyhow!("the provider {}: too many callers wait", self.provider);
+            Error::new(Reason::CircuitOpen).caused_by(cause)
+        })
     }
 
     /// Sends a request.

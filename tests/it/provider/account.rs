@@ -2,6 +2,11 @@
 //! provider.
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinSet,
+};
 
 use super::{assert_failed, user_of};
 use crate::{
@@ -426,6 +431,50 @@ async fn metadata_of_a_foreign_issuer_is_refused() {
     company.provider.script().metadata = json!({ "issuer": company.corp.issuer() });
     let started = Browser::new(&company.app.endpoint).open(&format!("/auth/oidc/{}", company.id)).await;
     assert_eq!(started.location, "/console/?sign_in_error=UPSTREAM_FAILED", "{started:#?}");
+}
+
+/// Anybody can begin a sign-in: an issuer that fails is not called by each one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_read_of_an_issuer_is_remembered() {
+    let company = Company::start(json!({})).await;
+    let path = format!("/auth/oidc/{}", company.id);
+    let mut browser = Browser::new(&company.app.endpoint);
+    company.provider.script().metadata = json!({ "issuer": company.corp.issuer() });
+    browser.open(&path).await;
+    company.provider.script().metadata = json!({});
+    let again = browser.open(&path).await;
+    assert_eq!(again.location, "/console/?sign_in_error=UPSTREAM_FAILED", "{again:#?}");
+    company.app.app.clock.advance(chrono::TimeDelta::seconds(11));
+    company.user().await;
+}
+
+/// An issuer that does not answer holds eight requests, and one call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_issuer_holds_few_requests() {
+    let company = Company::start(json!({})).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+    let owner = Scene::new(&company.app).await;
+    verify_domain(&owner.cast.customer, &new_domain()).await;
+    let added = add_provider(&owner.cast.customer, &issuer, json!({})).await;
+    let path = format!("/auth/oidc/{}", added["id"].as_str().expect("an id"));
+    let mut begun = JoinSet::new();
+    for _ in 0..12 {
+        let (mut browser, path) = (Browser::new(&company.app.endpoint), path.clone());
+        begun.spawn(async move { browser.open(&path).await.location });
+    }
+    for _ in 0..4 {
+        let refused = begun.join_next().await.expect("one is refused").expect("no panic");
+        assert_eq!(refused, "/console/?sign_in_error=CIRCUIT_OPEN");
+    }
+    // The failure is the answer for those who wait, too: nobody answers a second call.
+    let (mut call, _) = listener.accept().await.expect("a call");
+    assert_ne!(call.read(&mut [0; 1024]).await.expect("a request"), 0);
+    call.write_all(b"HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n").await.expect("written");
+    let failed: Vec<_> = begun.join_all().await;
+    assert_eq!(failed, ["/console/?sign_in_error=UPSTREAM_FAILED"; 8]);
+    // Other providers are not affected.
+    company.user().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
