@@ -1,8 +1,8 @@
 //! Calls of deprecated methods by caller, so that an operator sees whom the end of a method affects.
 //!
 //! Redis has a hash per method, with the number of calls of each caller and the times of the first and the last one. A hash
-//! has a bounded number of callers and expires after the last call. A response that a cache serves is no call. While Redis is
-//! unavailable, calls are counted by the metric alone.
+//! has a bounded number of callers and expires after the last call. A response that a cache serves is no call, nor is one with
+//! status 401, 429 or 503. While Redis is unavailable, calls are counted by the metric alone.
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 

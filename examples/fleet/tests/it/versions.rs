@@ -160,6 +160,9 @@ async fn operators_see_who_still_calls_the_earlier_version() {
     assert!(calls["firstCallTime"].as_str() <= calls["lastCallTime"].as_str());
     let refused = calls_of(&server, "CreateVehicle", &id).await.expect("a refused call is one, too");
     assert_eq!(refused["callCount"], "1");
+    server.anonymous().get("/api/v1/vehicles").await.failure(401, "UNAUTHENTICATED");
+    let listed = server.admin().await.get("/api/v1/dashboard/deprecated-methods").await.data();
+    assert!(!listed.to_string().contains("ANONYMOUS"), "a request without a credential is no call: {listed:#}");
 }
 
 #[tokio::test]

@@ -1,21 +1,30 @@
 //! Looks up the policy of the called method, which the inner layers use, and announces the end of a deprecated one.
 
+use http::StatusCode;
+
 use crate::{
     app::App,
     clock::Clock,
-    contract::{Policies, policy::EXEMPT},
+    contract::{Catalogue, Policies, policy::EXEMPT},
     deprecated_calls::DeprecatedCalls,
     error::Reason,
     http::middleware::{
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
-        record,
+        protocol, record,
     },
 };
+
+/// The statuses of requests without a valid credential, beyond a limit, or while a dependency or the server is unavailable. They
+/// do not count as calls, so that a flood of them costs Redis nothing.
+const NO_CALLS: [StatusCode; 3] =
+    [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
 
 /// A middleware that adds the `&'static Method` to request and response, and the clock to the request, as extensions.
 #[derive(Debug, Clone)]
 pub struct FindMethod {
     policies: &'static Policies,
+    /// The reasons, which determine the status of a response.
+    catalogue: &'static Catalogue,
     /// The clock of the rules about the present time.
     clock: Clock,
     deprecated_calls: DeprecatedCalls,
@@ -24,8 +33,8 @@ pub struct FindMethod {
 impl FindMethod {
     /// Creates the middleware of an application.
     pub fn new(app: &App) -> Self {
-        let policies = &app.contract.policies;
-        Self { policies, clock: app.clock.clone(), deprecated_calls: DeprecatedCalls::new(app) }
+        let (policies, catalogue) = (&app.contract.policies, &app.contract.catalogue);
+        Self { policies, catalogue, clock: app.clock.clone(), deprecated_calls: DeprecatedCalls::new(app) }
     }
 }
 
@@ -42,13 +51,15 @@ impl<S: Next> Middleware<S> for FindMethod {
         request.extensions_mut().insert(self.clock.clone());
         let deprecated =
             method.deprecation.as_ref().map(|end| (end, self.deprecated_calls.clone(), record::of(&request)));
-        let response = next.run(request);
+        let (catalogue, response) = (self.catalogue, next.run(request));
         Box::pin(async move {
             let mut response = response.await;
             response.extensions_mut().insert(method);
             if let Some((deprecation, calls, record)) = deprecated {
                 deprecation.describe(response.headers_mut());
-                calls.count(method, record.as_ref().and_then(|record| record.caller.get())).await;
+                if !NO_CALLS.contains(&protocol::status(catalogue, &response)) {
+                    calls.count(method, record.as_ref().and_then(|record| record.caller.get())).await;
+                }
             }
             Ok(response)
         })
