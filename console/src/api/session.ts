@@ -204,7 +204,9 @@ const hasArrived = new URL(location.href).searchParams.has("arrived");
 /** Returns the URL at which a browser begins a sign-in with a provider that ends at this page, or at the one that waits. */
 export function providerUrl(name: string): string {
   const path = destination === undefined ? location.pathname + location.search : `/console/?return=${encodeURIComponent(destination)}&arrived`;
-  return `/auth/oidc/${name}?return=${encodeURIComponent(path)}`;
+  // The application asks for a new sign-in, whose time a provider states only if it authenticates the person again.
+  const isFresh = /[?&](max_age=|prompt=[^&]*(login|select))/.test(destination ?? "");
+  return `/auth/oidc/${name}?return=${encodeURIComponent(path)}${isFresh ? "&fresh" : ""}`;
 }
 
 /** Leaves for a provider, to link an identity to the signed-in user. */
