@@ -8,6 +8,8 @@ use mainstay_kernel::{error::Result, id::UserId};
 
 /// The maximum number of operations of a request.
 const MAX_OPERATIONS: usize = 100;
+/// The read-only attributes that a value without a path may have, such as the id that Okta sends with the new name of a group.
+const IGNORED: [&str; 3] = ["id", "meta", "schemas"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
@@ -49,7 +51,10 @@ fn operations(document: &Value) -> Result<Vec<Operation<'_>>> {
             None if verb == Verb::Remove => return Err(invalid("noTarget", "The path of remove is required.")),
             None => {
                 for (key, value) in object(value)? {
-                    operations.push(Operation { verb, path: Path::parse(key)?, value });
+                    let path = Path::parse(key)?;
+                    if !IGNORED.contains(&path.name.as_str()) {
+                        operations.push(Operation { verb, path, value });
+                    }
                 }
             }
         }
@@ -163,6 +168,13 @@ mod tests {
         ] {
             assert_eq!(group(&patch(&json!([operation]))).expect("a patch").members, [expected], "{operation}");
         }
+    }
+
+    #[test]
+    fn a_renamed_group_is_read_in_the_form_of_okta() {
+        let read = group(&patch(&json!([{ "op": "replace", "value": { "id": ID, "displayName": "IT" } }])));
+        assert_eq!(read.expect("a patch"), GroupPatch { name: Some("IT".to_owned()), ..GroupPatch::default() });
+        assert!(group(&patch(&json!([{ "op": "replace", "path": "id", "value": ID }]))).is_err());
     }
 
     #[test]
