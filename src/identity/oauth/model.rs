@@ -170,8 +170,10 @@ impl Request {
         if parameters.get("request_uri").is_some() {
             return Err(Refusal::RequestUriNotSupported);
         }
-        if parameters.get("response_type") != Some("code") {
-            return Err(Refusal::UnsupportedResponseType);
+        match parameters.get("response_type") {
+            Some("code") => {}
+            Some(_) => return Err(Refusal::UnsupportedResponseType),
+            None => return Err(Refusal::InvalidRequest),
         }
         let is_by_query = parameters.get("response_mode").is_none_or(|mode| mode == "query");
         // Without the method, the challenge would be the verifier (RFC 7636, 4.3).
@@ -325,6 +327,7 @@ mod tests {
         }
         assert_eq!(refusal(&[("response_type", "token")]), Refusal::UnsupportedResponseType);
         assert_eq!(refusal(&[("response_type", "code id_token")]), Refusal::UnsupportedResponseType);
+        assert_eq!(refusal(&[("response_type", "")]), Refusal::InvalidRequest);
         assert_eq!(refusal(&[("response_mode", "fragment")]), Refusal::InvalidRequest);
         assert_eq!(refusal(&[("request", "e30.e30.")]), Refusal::RequestNotSupported);
         assert_eq!(refusal(&[("request_uri", "https://a.example/r")]), Refusal::RequestUriNotSupported);

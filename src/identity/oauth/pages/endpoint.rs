@@ -109,7 +109,8 @@ async fn authenticated(
             if parameters.get("client_id").is_some() && parameters.client() != Some(id) {
                 return Err(Fault::Request);
             }
-            (id, Some(secret))
+            // An empty secret is that of a public client, as in the form.
+            (id, Some(secret).filter(|secret| !secret.is_empty()))
         }
         (None, secret) => (parameters.client().ok_or(Fault::Client)?, secret.map(str::to_owned)),
     };

@@ -59,7 +59,8 @@ pub(crate) fn scim_status(reason: ReasonRef) -> StatusCode {
 fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
     let (facts, details, http) = (reason.facts(), status.get_error_details(), scim_status(reason));
     let faults = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-    let mut detail = message(reason, status).to_owned();
+    // The message of a fault that the transcoder finds is no sentence.
+    let mut detail = format!("{}.", message(reason, status).trim_end_matches('.'));
     for fault in faults {
         detail.push_str(&format!(" {}: {}.", fault.field, fault.description));
     }
