@@ -1,6 +1,7 @@
 /** The related resources of a page's resource: one page, and further pages on request. */
 
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
 
 import { useText } from "../text";
 import { Card } from "../ui/page";
@@ -16,9 +17,11 @@ type RelatedListProps<T> = {
   refetchMs?: number | false;
   /** The text of an empty list. */
   empty: string;
+  /** The actions of an empty list. */
+  begin?: ReactNode;
 };
 
-export function RelatedList<T extends { id: string }>({ title, name, columns, fetch, refetchMs = false, empty }: RelatedListProps<T>) {
+export function RelatedList<T extends { id: string }>({ title, name, columns, fetch, refetchMs = false, empty, begin }: RelatedListProps<T>) {
   const t = useText();
   const { data, error, isPending, isFetchingNextPage, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
     queryKey: name,
@@ -31,7 +34,7 @@ export function RelatedList<T extends { id: string }>({ title, name, columns, fe
   });
   const rows = data && { data: data.pages.flatMap((page) => page.data) };
   return (
-    <Card title={title}>
+    <Card title={title} actions={rows?.data.length === 0 && begin}>
       <Table label={title} columns={columns} query={{ data: rows, error, isPending, refetch }} rowKey={(row) => row.id} empty={empty} />
       {hasNextPage && <p className="pager"><button type="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>{t("Show more")}</button></p>}
     </Card>

@@ -5,7 +5,7 @@ import { useId, useState } from "react";
 import { choicesOf, type Contract, type Schema } from "../api/contract";
 import type { StoredFile } from "../api/files";
 import { useMe } from "../shell/user";
-import { useName, useText } from "../text";
+import { useName, useScope, useText } from "../text";
 import { AttachmentInput, MAX_FILES } from "../ui/attachments";
 import { major, minor } from "../ui/amount";
 import { isMoney, localTime } from "../ui/format";
@@ -127,7 +127,7 @@ function Input(props: InputProps) {
     const autoComplete = props.name === "password" ? "new-password" : "current-password";
     return <input {...common} type="password" autoComplete={autoComplete} value={text} onChange={(event) => set(event.target.value)} />;
   }
-  if (props.name === "url") {
+  if (props.name === "url" || props.name === "issuer") {
     return <input {...common} type="url" autoComplete="off" placeholder="https://" value={text} onChange={(event) => set(event.target.value)} />;
   }
   if ((schema.maxLength ?? 0) > LONG) {
@@ -190,6 +190,8 @@ function parse(text: string): unknown {
 function Choices({ contract, id, value, onChange, choices }: InputProps & { choices: ReturnType<typeof choicesOf> }) {
   const all: unknown[] = Array.isArray(value) ? value : [];
   const { scopes } = useMe();
+  const label = useName();
+  const meaning = useScope();
   const isScope = (name: string) => contract.scopes.some((scope) => scope.name === name);
   const offered = choices.filter(({ name }) => all.includes(name) || scopes.has(name) || !isScope(name));
   const toggle = (one: string) => onChange(all.includes(one) ? all.filter((other) => other !== one) : [...all, one]);
@@ -198,7 +200,7 @@ function Choices({ contract, id, value, onChange, choices }: InputProps & { choi
       {offered.map(({ name, summary }) => (
         <label key={name} className="check">
           <input type="checkbox" checked={all.includes(name)} onChange={() => toggle(name)} />
-          <span>{summary}<br /><small><code>{name}</code></small></span>
+          <span>{meaning(name, [{ name, summary }])}<br /><small>{/^[A-Z0-9_]+$/.test(name) ? label(name) : <code>{name}</code>}</small></span>
         </label>
       ))}
     </div>

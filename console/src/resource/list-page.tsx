@@ -19,7 +19,7 @@ import { OperationButton } from "./operation-button";
 type Row = Record<string, unknown>;
 const MAX_COLUMNS = 7;
 /** Fields that a list does not show. */
-const HIDDEN_FIELDS = new Set(["id", "version", "body", "html", "payload", "updateTime", "accountId"]);
+const HIDDEN_FIELDS = new Set(["id", "version", "body", "html", "payload", "updateTime", "accountId", "oauthClientId", "earlierSecretExpireTime"]);
 
 export function ResourceListPage() {
   const { service: name } = useParams({ strict: false }) as { service: string };
@@ -48,7 +48,7 @@ function ResourceList({ contract, service, resource }: ListProps) {
     <PageFrame title={label(service.title)} actions={actions.map((one, index) => (
       <OperationButton key={one.id} contract={contract} operation={one} values={search} primary={index === 0} />
     ))}>
-      <p className="lead">{service.description}</p>
+      <p className="lead">{service.description.replaceAll("`", "")}</p>
       {resource.lists.length > 1 && (
         <nav className="tabs" aria-label={t("Lists")}>
           {resource.lists.map((one) => (
@@ -96,17 +96,19 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
   }];
   return (
     <>
-      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, titleField, label), ...last]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
-        empty={resource.create ? t("Nothing here yet. Create one with “{action}” above.", { action: label(resource.create.label) }) : t("Nothing here yet. What programs create through the API appears here.")} />
+      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, titleField, label, resource.item !== undefined), ...last]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
+        empty={resource.create ? t("Nothing here yet. Create one with “{action}” above.", { action: label(resource.create.label) }) : service.name === "OauthConsentService" ? t("No application. Each one that you allow to act for you appears here.") : t("Nothing here yet. What programs create through the API appears here.")} />
       <Pager meta={query.data?.meta} onPage={onPage} />
     </>
   );
 }
 
-function columnsOf(contract: Contract, schema: Schema | undefined, titleField: string | undefined, label: (name: string) => string): Column<Row>[] {
+function columnsOf(contract: Contract, schema: Schema | undefined, titleField: string | undefined, label: (name: string) => string, hasPage: boolean): Column<Row>[] {
+  // Without a page, nothing else shows a list of texts.
+  const isTexts = (schema: Schema) => contract.resolve(schema.items ?? {}).type === "string";
   const shown = Object.entries(schema?.properties ?? {}).filter(([name, raw]) => {
     const inner = contract.resolve(raw);
-    return !HIDDEN_FIELDS.has(name) && name !== titleField && inner.type !== "array" && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
+    return !HIDDEN_FIELDS.has(name) && name !== titleField && (inner.type !== "array" || (!hasPage && isTexts(inner))) && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
   });
   return shown.slice(0, MAX_COLUMNS).map(([name], index) => ({
     name,

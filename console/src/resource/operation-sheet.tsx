@@ -6,7 +6,7 @@ import { useRef, useState } from "react";
 import { call, ifMatch, type Query } from "../api/client";
 import type { Operation, Schema } from "../api/contract";
 import { useReach } from "../shell/user";
-import { useText } from "../text";
+import { useName, useText } from "../text";
 import { Sheet } from "../ui/dialog";
 import { toast } from "../ui/toast";
 import { Value } from "../ui/value";
@@ -17,6 +17,7 @@ import type { OperationProps } from "./operation";
 
 export default function OperationSheet({ contract, operation, values, initial: latest = {}, version, name, label, onDone, onClose }: OperationProps & { label: string; onClose: () => void }) {
   const t = useText();
+  const nameOf = useName();
   const client = useQueryClient();
   const reach = useReach()(operation);
   // The server puts in the account of callers who reach no other.
@@ -57,7 +58,7 @@ export default function OperationSheet({ contract, operation, values, initial: l
     return (
       <Sheet title={t("Shown only once")} onClose={onClose}>
         <p>{t("Keep this now; it can't be shown again.")}</p>
-        <dl className="fields">{Object.entries(secret).map(([field, value]) => <div key={field}><dt>{field}</dt><dd><code className="secret">{String(value)}</code></dd></div>)}</dl>
+        <dl className="fields">{Object.entries(secret).map(([field, value]) => <div key={field}><dt>{nameOf(field)}</dt><dd><code className="secret">{String(value)}</code></dd></div>)}</dl>
         <footer><button type="button" className="primary" onClick={onClose}>{t("Saved")}</button></footer>
       </Sheet>
     );

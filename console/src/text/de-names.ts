@@ -10,7 +10,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Applications": "Anwendungen", "Applications with access": "Anwendungen mit Zugriff",
   // Fields.
   "Application": "Anwendung", "Redirect URIs": "Weiterleitungsadressen", "Grant types": "Verfahren", "Confidential": "Vertraulich", "First party": "Eigene Anwendung",
-  "Client name": "Anwendung", "Earlier secret expire time": "Vorheriges Geheimnis läuft ab",
+  "Client name": "Anwendung", "Secret": "Geheimnis", "Earlier secret expire time": "Vorheriges Geheimnis läuft ab",
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
   "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
   "Cancel time": "Gekündigt", "Code": "Code", "Current password": "Aktuelles Passwort", "Deactivation reason": "Grund der Deaktivierung", "Confirmation email": "E-Mail für die Bestätigung", "Currency code": "Währung",

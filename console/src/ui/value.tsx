@@ -20,15 +20,17 @@ export function Value({ value, field }: { value: unknown; field: string }) {
 
 function Words({ value, field }: { value: string; field: string }) {
   if (TIME.test(value)) return <Time value={value} />;
-  if (UUID.test(value)) return <Id value={value} field={field} />;
+  // The id of the resource itself is needed elsewhere, such as that of an application.
+  if (UUID.test(value)) return field === "id" ? <code>{value}</code> : <Id value={value} field={field} />;
   if (ENUM.test(value)) return <Badge value={value} />;
   return <span className="text">{value}</span>;
 }
 
 function Items({ items, field }: { items: unknown[]; field: string }) {
+  const name = useName();
   if (items.length === 0) return <None />;
   if (items.every((item) => typeof item === "string")) {
-    return <span className="tags">{items.map((item) => <span className="tag" key={item}>{item}</span>)}</span>;
+    return <span className="tags">{items.map((item) => <span className="tag" key={item}>{ENUM.test(item) ? name(item) : item}</span>)}</span>;
   }
   return <ol className="items">{items.map((item, index) => <li key={index}><Value value={item} field={field} /></li>)}</ol>;
 }

@@ -50,7 +50,7 @@ function useColumns(end: (session: Session) => ReactNode): Column<Session>[] {
   const t = useText();
   const name = useName();
   return [
-    { name: "userAgent", label: name("userAgent"), cell: (session) => <>{browserOf(session.userAgent)} {session.current && <span className="badge good">{t("this one")}</span>}</> },
+    { name: "userAgent", label: name("userAgent"), cell: (session) => <>{browserOf(session.userAgent)} {session.oauthClientId !== undefined && <span className="badge plain">{name("oauthClient")}</span>} {session.current && <span className="badge good">{t("this one")}</span>}</> },
     { name: "ipAddress", label: name("ipAddress"), wide: true, cell: (session) => session.ipAddress },
     { name: "refreshTime", label: t("Last used"), cell: (session) => <Age value={session.refreshTime} /> },
     { name: "end", label: t("Actions"), unlabelled: true, cell: (session) => !session.current && end(session) },

@@ -40,11 +40,9 @@ export function Providers({ accountId }: { accountId: string }) {
     },
   ];
   return (
-    <>
-      <RelatedList title={t("Company sign-in")} name={["account-providers", accountId]} columns={columns}
-        empty={t("No provider. “Add a provider” lets people of the mail domains sign in with your company’s OpenID Connect provider.")}
-        fetch={(pageToken, signal) => read(api.GET("/api/v1/account-providers", { params: { query: { accountId, pageToken } }, signal }))} />
-      <p><Action id="AccountProviderService_CreateAccountProvider" label={t("Add a provider")} values={{ accountId }} /></p>
-    </>
+    <RelatedList title={t("Company sign-in")} name={["account-providers", accountId]} columns={columns}
+      empty={t("No provider. “Add a provider” lets people of the mail domains sign in with your company’s OpenID Connect provider.")}
+      begin={<Action id="AccountProviderService_CreateAccountProvider" label={t("Add a provider")} values={{ accountId }} />}
+      fetch={(pageToken, signal) => read(api.GET("/api/v1/account-providers", { params: { query: { accountId, pageToken } }, signal }))} />
   );
 }

@@ -1,6 +1,7 @@
 /** The methods whose end is announced, and who still calls them. */
 
 import { useQuery } from "@tanstack/react-query";
+import { Fragment } from "react";
 
 import { api, read, type Schemas } from "../../api/client";
 import { useText } from "../../text";
@@ -22,7 +23,9 @@ export function DeprecatedMethodsPage() {
   return (
     <PageFrame title={t("Deprecated methods")}>
       <p className="lead">{t("Methods whose end is announced, and their callers of the last 90 days. A method without callers can be removed after its sunset.")}</p>
-      <Table label={t("Deprecated methods")} columns={useMethodColumns()} query={{ data: data && { data }, error, isPending, refetch }} rowKey={({ method }) => method} empty={t("No method is deprecated. Methods with `option deprecated = true` appear here, with their callers.")} />
+      <Card title={t("Methods")}>
+        <Table label={t("Deprecated methods")} columns={useMethodColumns()} query={{ data: data && { data }, error, isPending, refetch }} rowKey={({ method }) => method} empty={t("No method is deprecated. Methods with “option deprecated = true” appear here, with their callers.")} />
+      </Card>
       <Together>{called.map((method) => <Callers key={method.method} method={method} />)}</Together>
     </PageFrame>
   );
@@ -44,11 +47,16 @@ function Callers({ method: { method, callers } }: { method: Method }) {
   );
 }
 
+/** A name that breaks after its parts. */
+function Parts({ name }: { name: string }) {
+  return name.split(/(?<=[./])/).map((part) => <Fragment key={part}>{part}<wbr /></Fragment>);
+}
+
 function useMethodColumns(): Column<Method>[] {
   const t = useText();
   const locale = useLocale();
   return [
-    { name: "method", label: t("Method"), cell: ({ method, link }) => <a href={link}><code className="breaks">{method}</code></a> },
+    { name: "method", label: t("Method"), cell: ({ method, link }) => <a href={link}><code className="breaks"><Parts name={method} /></code></a> },
     { name: "deprecationTime", label: t("Deprecated since"), wide: true, cell: ({ deprecationTime }) => <Time value={deprecationTime} /> },
     { name: "sunsetTime", label: t("Sunset"), cell: ({ sunsetTime }) => <Time value={sunsetTime} /> },
     { name: "callerCount", label: t("Callers"), number: true, cell: ({ callerCount }) => callerCount.toLocaleString(locale) },
