@@ -151,12 +151,12 @@ impl Names {
             _ if text.contains("signature=") => {
                 text.split('?').map(|part| self.text("", part)).next().unwrap_or_default()
             }
-            _ => text.split_inclusive(['/', '"', ' ', ',', '=', '\n']).map(|part| self.part(part)).collect(),
+            _ => text.split_inclusive(['/', '"', ' ', ',', '=', '@', '\n']).map(|part| self.part(part)).collect(),
         }
     }
 
     fn part(&mut self, part: &str) -> String {
-        let word = part.trim_end_matches(['/', '"', ' ', ',', '.', '\r', '\n']);
+        let word = part.trim_end_matches(['/', '"', ' ', ',', '.', '@', '\r', '\n']);
         if chrono::DateTime::parse_from_rfc3339(word).is_ok() {
             return part.replace(word, "<time>");
         }

@@ -118,7 +118,10 @@ impl Pair<'_> {
         }
         for old in &self.old.uniques {
             let is_wider = old.keys.iter().all(|key| unique.keys.contains(key));
-            if !is_wider || (unique.nulls_collide && !old.nulls_collide) {
+            // Rows without a null in the old keys were distinct before.
+            let may_be_null = |key: &String| self.old.columns.get(key).is_none_or(|column| !column.is_required);
+            let nulls_repeat = !old.nulls_collide && old.keys.iter().any(may_be_null);
+            if !is_wider || (unique.nulls_collide && nulls_repeat) {
                 continue;
             }
             if old.predicate.is_empty() || old.predicate == unique.predicate {

@@ -138,7 +138,7 @@ async fn additions_are_accepted() {
         "ALTER TABLE vehicles DROP CONSTRAINT vehicles_status_check, ADD CHECK (status IN ('new', 'sold', 'lost'))",
         "ALTER TABLE vehicles DROP CONSTRAINT vehicles_wheels_check, ADD CHECK (wheels BETWEEN 1 AND 12 AND status <> '')",
         "ALTER TABLE vehicles ADD number text UNIQUE, ADD UNIQUE (plate, number)",
-        "DROP INDEX vehicles_plate_key; CREATE UNIQUE INDEX vehicles_plate_key ON vehicles (plate, colour)",
+        "DROP INDEX vehicles_plate_key; CREATE UNIQUE INDEX vehicles_plate_key ON vehicles (plate, colour) NULLS NOT DISTINCT",
         "DROP INDEX vehicles_owner_key;
          CREATE UNIQUE INDEX vehicles_owner_key ON vehicles (owner_id) WHERE status = 'sold' AND colour IS NULL",
         "ALTER TABLE drivers ALTER code TYPE varchar(5), ALTER vehicle_id DROP NOT NULL",
