@@ -110,7 +110,9 @@ fn examples_are_messages_of_the_contract() {
         let service = modules().contract.descriptors.get_service_by_name(service).unwrap();
         let method = service.methods().find(|candidate| candidate.name() == method).unwrap();
         for (status, response) in operation["responses"].as_object().unwrap() {
-            if let Some(example) = example(response).filter(|_| status.starts_with('2')) {
+            // A raw body is no message.
+            let example = example(response).filter(|example| status.starts_with('2') && !example.is_string());
+            if let Some(example) = example {
                 DynamicMessage::deserialize(method.output(), example).unwrap_or_else(|e| panic!("{name}: {e}"));
             }
         }
