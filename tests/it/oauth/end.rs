@@ -45,7 +45,7 @@ async fn another_password_ends_the_access() {
     let mut stage = Stage::new().await;
     let tokens = stage.tokens().await;
     let user = stage.cast.customer.as_user();
-    let change = json!({ "currentPassword": user.password, "newPassword": "measure twice, cut once" });
+    let change = json!({ "currentPassword": user.password, "password": "measure twice, cut once" });
     stage.cast.customer.rest("AuthService.ChangePassword", change).await.success();
     assert_ended(&stage, &tokens).await;
 }
