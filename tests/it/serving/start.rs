@@ -128,6 +128,7 @@ async fn the_production_checklist_decides_the_exit_code() {
         ("PUBLIC_URL", "https://api.example.com"),
         ("METRICS_LISTEN_ADDR", "127.0.0.1:9464"),
         ("WEBHOOK_ALLOW_PRIVATE", "false"),
+        ("ALLOW_PRIVATE_PROVIDERS", "false"),
         ("RATE_LIMIT_ADDRESS", "1200/1m"),
         ("RATE_LIMIT_READ", "300/1m"),
         ("RATE_LIMIT_WRITE", "100/1m"),
