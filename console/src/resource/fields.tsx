@@ -186,7 +186,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Several of the values that the contract lists. Of scopes, users give only those that they hold. */
+/** Several of the values that the contract lists. Of scopes, users give only the scopes that they hold. */
 function Choices({ contract, id, value, onChange, choices }: InputProps & { choices: ReturnType<typeof choicesOf> }) {
   const all: unknown[] = Array.isArray(value) ? value : [];
   const { scopes } = useMe();

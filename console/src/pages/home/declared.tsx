@@ -32,7 +32,7 @@ function target(link: string): { to: string; search: Record<string, string> } {
   return { to, search: Object.fromEntries(new URLSearchParams(query)) };
 }
 
-/** Shows the tiles with one number, also those that are unavailable. */
+/** Shows the tiles with one number, also the unavailable tiles. */
 export function DeclaredNumbers({ query: { data, error, isLoading } }: { query: Query }) {
   const t = useText();
   const locale = useLocale();

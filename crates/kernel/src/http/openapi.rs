@@ -45,7 +45,7 @@ pub(crate) fn document(
     let tags: Vec<_> = services.iter().map(tag).chain([fixed.tag]).collect();
     let responses = Value::from(errors::components());
     let text = format!("{paths}{responses}");
-    // Only those that an operation or a response refers to.
+    // Only the parameters and headers that an operation or a response refers to.
     let is_used = |kind: &str, name: &str| text.contains(&format!("#/components/{kind}/{name}\""));
     fixed.parameters.retain(|name, _| is_used("parameters", name));
     fixed.headers.retain(|name, _| is_used("headers", name));

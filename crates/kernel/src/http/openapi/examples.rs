@@ -240,7 +240,7 @@ fn known_file(media_type: &str) -> Option<&'static str> {
 }
 
 /// Returns whether a field identifies a resource: `id` or `…_id`, except request ids, which callers may choose, and
-/// those that gateways and providers give.
+/// ids that gateways and providers give.
 pub(crate) fn is_id(field: &FieldDescriptor) -> bool {
     !matches!(field.name(), "request_id" | "gateway_id" | "provider_event_id" | "client_id")
         && (field.name() == "id" || field.name().ends_with("_id"))
