@@ -132,3 +132,22 @@ async fn a_replay_is_one_statement_and_waits_for_no_lock() {
     assert_eq!(proxy.statements() - before, PROTOCOLS.len() as u64, "one statement for each");
     blocker.batch_execute("ROLLBACK").await.expect("released");
 }
+
+/// A plan for an empty table would scan it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_reads_the_index_of_a_table_that_was_empty() {
+    let (_gateway, app, scene) = start_with_gateway().await;
+    app.database.sql("VACUUM ANALYZE idempotency_keys").await;
+    let request = charge_of(&scene).await;
+    let customer = &scene.cast.customer;
+    customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
+    let scans = |sum: &str| format!("SELECT {sum} FROM pg_stat_user_tables WHERE relname = 'idempotency_keys'");
+    // Postgres counts a scan with a delay of a second.
+    eventually("the replays are counted", async || {
+        customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
+        app.database.number(&scans("seq_scan + idx_scan")).await >= 20
+    })
+    .await;
+    let scans = app.database.number(&scans("seq_scan")).await;
+    assert!(scans < 10, "{scans} scans of the table");
+}

@@ -131,6 +131,14 @@ impl Connector {
         self
     }
 
+    /// Reads tables by their indexes. A plan that Postgres made while a table was empty would scan the table, however large it
+    /// has become, until the first ANALYZE.
+    pub(super) fn without_scans(mut self) -> Self {
+        let options = format!("{} -c enable_seqscan=off", self.config.get_options().unwrap_or_default());
+        self.config.options(options);
+        self
+    }
+
     /// Of several hosts, connects to the one that accepts writes: the first that answers may be a standby, which would
     /// refuse every write for as long as the connection lives.
     pub(super) fn with_writes(mut self) -> Self {

@@ -55,7 +55,7 @@ impl Node {
 
     fn open(connector: Connector, name: &str, config: &config::Database) -> Self {
         let timeout = config.statement_timeout.min(shared::TIMEOUT);
-        let shared = connector.renamed(&format!("{name}-shared"), timeout).with_role(reach::READER);
+        let shared = connector.renamed(&format!("{name}-shared"), timeout).with_role(reach::READER).without_scans();
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // No test query: a round trip per request would only tell what is_broken() knows without one.
         manager.recycling_method = RecyclingMethod::Fast;
