@@ -8,6 +8,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 use tonic::{Request, Streaming};
@@ -18,7 +19,7 @@ use crate::{
         config::FilesConfig,
         file::{
             convert,
-            model::{File, Filter},
+            model::Filter,
             ops::{self, Limits},
         },
         id::FileId,
@@ -86,7 +87,7 @@ impl FileService for Files {
         let filter = filter(&call.message)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (files, meta) = call.list(&self.app, pager, list, File::key).await?;
+        let (files, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
     }
 

@@ -20,6 +20,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -85,7 +86,7 @@ impl AccountService for Accounts {
         let call = Call::admit(request)?;
         let (permit, pager, prefix) = (call.permit()?, call.pager(&self.app)?, call.message.name_prefix.clone());
         let list = async move |connection: &_| ops::list(connection, permit, prefix, pager.page).await;
-        let (accounts, meta) = call.list(&self.app, pager, list, Account::key).await?;
+        let (accounts, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListAccountsResponse { data: accounts.into_iter().map(render).collect(), meta })
     }
 

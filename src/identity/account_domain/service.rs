@@ -22,6 +22,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -87,7 +88,7 @@ impl AccountDomainService for AccountDomains {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
-        let (domains, meta) = call.list(&self.app, pager, list, AccountDomain::key).await?;
+        let (domains, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListAccountDomainsResponse { data: domains.into_iter().map(render).collect(), meta })
     }
 

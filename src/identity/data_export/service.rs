@@ -5,6 +5,7 @@ use mainstay_kernel::{
     audit::Audited,
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 use tonic::Request;
@@ -73,7 +74,7 @@ impl DataExportService for DataExports {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
-        let (exports, meta) = call.list(&self.app, pager, list, DataExport::key).await?;
+        let (exports, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListDataExportsResponse { data: exports.into_iter().map(render).collect(), meta })
     }
 }

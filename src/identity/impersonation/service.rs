@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply, render::time},
     id::{AccountId, SessionId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -87,7 +88,7 @@ impl ImpersonationService for Impersonations {
         let call = Call::admit(request)?;
         let (pager, permit) = (call.pager(&self.app)?, call.permit()?);
         let list = async move |connection: &_| ops::list(&self.app, connection, permit, pager.page).await;
-        let (list, meta) = call.list(&self.app, pager, list, Impersonation::key).await?;
+        let (list, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListImpersonationsResponse { data: list.into_iter().map(render).collect(), meta })
     }
 

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -98,7 +99,7 @@ impl InvitationService for Invitations {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
-        let (invitations, meta) = call.list(&self.app, pager, list, Invitation::key).await?;
+        let (invitations, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListInvitationsResponse { data: invitations.into_iter().map(render).collect(), meta })
     }
 

@@ -19,6 +19,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, parse, render::time},
     id::{AccountId, ServiceKeyId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -108,7 +109,7 @@ impl ServiceKeyService for ServiceKeys {
             account: call.message.account_id.as_deref().map(AccountId::parse).transpose()?,
         };
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (keys, meta) = call.list(&self.app, pager, list, ServiceKey::key).await?;
+        let (keys, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
     }
 

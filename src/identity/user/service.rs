@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::{AccountId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -108,7 +109,7 @@ impl UserService for Users {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (users, meta) = call.list(&self.app, pager, list, User::key).await?;
+        let (users, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
     }
 

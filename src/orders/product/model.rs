@@ -8,7 +8,6 @@ use mainstay_kernel::{
     error::{Error, Result},
     money::Money,
     numbered::numbered,
-    page::Key,
 };
 
 numbered! {
@@ -135,11 +134,6 @@ impl Product {
             (None, None) => Err(self.refuse(OrdersReason::ProductSoldOtherwise, "can be ordered, not subscribed to")),
             (Some(_), _) => Err(self.refuse(OrdersReason::ProductUnavailable, "can no longer be subscribed to")),
         }
-    }
-
-    /// Returns the position in a list.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 
