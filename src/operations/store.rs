@@ -15,9 +15,9 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         visibility::visible,
     },
@@ -158,20 +158,12 @@ pub async fn lock(
 
 /// Returns a page of operations, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     hidden: &[&'static str],
     page: Page,
-) -> Result<Vec<Operation>> {
-    let query = newest_first!(readable(visibility, hidden), operations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Operation::try_from).collect()
-}
-
-/// Counts the operations that are visible to the caller, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, hidden: &[&'static str]) -> Result<Total> {
-    let limited = readable(visibility, hidden).select(operations::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Operation>> {
+    listed!(connection, readable(visibility, hidden), operations::created_at, page, Row => Operation)
 }
 
 /// Stores a new operation.

@@ -109,8 +109,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SubscriptionId) -
 /// # Errors
 /// Any database error.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Subscription>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Removes the subscriptions of removed accounts, with their jobs, and returns their ids. Foreign keys must be

@@ -22,7 +22,7 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection,
         integrity::{corrupt, one_row},
         seek::{newest_first, seek},
         statement::Prepare as _,
@@ -219,22 +219,14 @@ pub async fn find(
 
 /// Returns a page of subscriptions, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<Subscription>> {
-    let query = newest_first!(matching(visibility, filter), subscriptions::created_at, page);
-    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Subscription::try_from).collect()
-}
-
-/// Counts the subscriptions that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // The list's order makes the planner read an index, and only up to the bound.
-    let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
-    let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Subscription>> {
+    // The order makes the planner read an index for the total, and only up to the bound.
+    let ordered = || matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
+    listed!(connection, ordered(), subscriptions::created_at, page, CustomerRow => Subscription)
 }
 
 /// Stores the intent of a subscription; returns it with the gateway's id of the account's customer.

@@ -62,7 +62,6 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
         let price = product::lock(connection, offered).await?;
         product::find_all(connection, &[offered]).await?;
         product::get(connection, offered).await?;
-        product::total(connection).await?;
         for start in starts(Key::new(price.created_at, price.id.0)) {
             product::list(connection, start.page(21)).await?;
         }
@@ -73,7 +72,6 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
         for start in starts(Key::new(back.created_at, back.id.0)) {
             refund::list(connection, paid.id, start.page(21)).await?;
         }
-        refund::total(connection, paid.id).await?;
         refund::given_back(connection, paid.id).await?;
         sandbox::find(connection, 1, paid.id.0).await?;
         let there = [("re_1".to_owned(), paid.state.gateway_id().unwrap_or("pi_1").to_owned())];
@@ -85,7 +83,6 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
                     for start in starts(Key::new(current.created_at, id.0)) {
                         order::list(connection, visibility, &filter, start.page(21)).await?;
                     }
-                    order::total(connection, visibility, &filter).await?;
                 }
                 for order in [None, Some(id)] {
                     for statuses in [vec![], vec![effect::Status::Pending], vec![effect::Status::Succeeded]] {
@@ -93,7 +90,6 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
                         for start in starts(Key::new(paid.created_at, paid.id.0)) {
                             payment::list(connection, visibility, &filter, start.page(21)).await?;
                         }
-                        payment::total(connection, visibility, &filter).await?;
                     }
                 }
             }
@@ -122,7 +118,6 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
                     for start in starts(Key::new(subscription.created_at, id.0)) {
                         subscription::list(connection, visibility, &filter, start.page(21)).await?;
                     }
-                    subscription::total(connection, visibility, &filter).await?;
                 }
             }
         }

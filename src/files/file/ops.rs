@@ -205,8 +205,7 @@ pub(crate) async fn of_link(connection: &mut Connection, id: FileId) -> Result<F
 
 /// Returns a page of files plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<File>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Deletes a file without references.

@@ -18,13 +18,13 @@ use mainstay_kernel::{
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
         violated_foreign_key,
     },
     error::{Error, Result},
     id::AccountId,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 use uuid::Uuid;
 
@@ -242,20 +242,12 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 
 /// Returns a page of files that are ready, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<File>> {
-    let query = newest_first!(matching(visibility, filter), files::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(File::try_from).collect()
-}
-
-/// Counts the files of a list, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(files::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<File>> {
+    listed!(connection, matching(visibility, filter), files::created_at, page, Row => File)
 }
 
 /// Returns the files with these ids that are not hidden from the caller, locked until the transaction ends.

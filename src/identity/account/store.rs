@@ -10,10 +10,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, seek::newest_first, statement::Prepare as _},
+    database::{Connection, seek::listed, statement::Prepare as _},
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -107,18 +107,10 @@ pub async fn update(connection: &Connection, account: &Account) -> Result<()> {
 
 /// Returns a page of accounts, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     name_prefix: Option<&str>,
     page: Page,
-) -> Result<Vec<Account>> {
-    let query = newest_first!(matching(visibility, name_prefix), accounts::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    Ok(rows.into_iter().map(Account::from).collect())
-}
-
-/// Counts the accounts that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, name_prefix: Option<&str>) -> Result<Total> {
-    let limited = matching(visibility, name_prefix).select(accounts::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Account>> {
+    listed!(connection, matching(visibility, name_prefix), accounts::created_at, page, Row => Account)
 }

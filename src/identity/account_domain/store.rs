@@ -20,10 +20,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
+    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -198,20 +198,12 @@ pub async fn delete(connection: &Connection, id: AccountDomainId) -> Result<()> 
 
 /// Returns a page of domains, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
-) -> Result<Vec<AccountDomain>> {
-    let query = newest_first!(matching(visibility, account), account_domains::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(AccountDomain::try_from).collect()
-}
-
-/// Counts the domains that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
-    let limited = matching(visibility, account).select(account_domains::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<AccountDomain>> {
+    listed!(connection, matching(visibility, account), account_domains::created_at, page, Row => AccountDomain)
 }
 
 /// Excludes a person who was removed from an account, and the person's mailbox: the address without a tag (RFC 5233).

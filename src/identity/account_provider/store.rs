@@ -18,10 +18,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
+    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::AccountId,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -201,20 +201,12 @@ pub async fn outdate_tokens(connection: &Connection, account: AccountId) -> Resu
 
 /// Returns a page of providers, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
-) -> Result<Vec<AccountProvider>> {
-    let query = newest_first!(matching(visibility, account), account_providers::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(AccountProvider::try_from).collect()
-}
-
-/// Counts the providers that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
-    let limited = matching(visibility, account).select(account_providers::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<AccountProvider>> {
+    listed!(connection, matching(visibility, account), account_providers::created_at, page, Row => AccountProvider)
 }
 
 /// Returns the sealed secrets of at most `limit` providers whose ids follow one, in their order.

@@ -21,10 +21,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
+    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -177,20 +177,12 @@ pub async fn late(connection: &Connection, before: DateTime<Utc>, limit: i64) ->
 
 /// Returns a page of deletions, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<Deletion>> {
-    let query = newest_first!(matching(visibility, filter), deletions::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Deletion::try_from).collect()
-}
-
-/// Counts the deletions that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(deletions::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Deletion>> {
+    listed!(connection, matching(visibility, filter), deletions::created_at, page, Row => Deletion)
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]

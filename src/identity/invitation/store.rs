@@ -17,12 +17,11 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique,
-        visibility::visible,
+        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable)]
@@ -190,20 +189,12 @@ pub async fn count_open(connection: &Connection, account: AccountId, now: DateTi
 
 /// Returns a page of invitations, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
-) -> Result<Vec<Invitation>> {
-    let query = newest_first!(matching(visibility, account), invitations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Invitation::try_from).collect()
-}
-
-/// Counts the invitations that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
-    let limited = matching(visibility, account).select(invitations::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Invitation>> {
+    listed!(connection, matching(visibility, account), invitations::created_at, page, Row => Invitation)
 }
 
 /// Removes at most `limit` invitations that expired before `before`; returns how many.

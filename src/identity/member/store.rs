@@ -24,12 +24,11 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique,
-        visibility::visible,
+        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 /// A member's row.
@@ -316,19 +315,12 @@ pub async fn delete(connection: &Connection, id: MemberId) -> Result<()> {
 
 /// Returns a page of members, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<MemberDetails>> {
-    let query = newest_first!(matching(visibility, filter), members::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    let members = rows.into_iter().map(Member::try_from).collect::<Result<_>>()?;
-    with_people(connection, members).await
-}
-
-/// Counts the members that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(members::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<MemberDetails>> {
+    let listed = listed!(connection, matching(visibility, filter), members::created_at, page, Row => Member);
+    let (members, total) = listed?;
+    Ok((with_people(connection, members).await?, total))
 }

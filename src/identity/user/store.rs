@@ -24,10 +24,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
+    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _},
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 pub use contact::{contact, contact_or_owner};
@@ -371,20 +371,12 @@ pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, str
 
 /// Returns a page of users, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<User>> {
-    let query = newest_first!(matching(visibility, filter), users::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(User::try_from).collect()
-}
-
-/// Counts the users that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(users::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<User>> {
+    listed!(connection, matching(visibility, filter), users::created_at, page, Row => User)
 }
 
 /// Returns whether any user exists.

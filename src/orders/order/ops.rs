@@ -100,8 +100,7 @@ pub async fn list(
     filter: Filter,
     page: Page,
 ) -> Result<Listed<ItemizedOrder>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Cancels an order.

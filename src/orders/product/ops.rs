@@ -42,8 +42,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: ProductId) -> Result<P
 /// # Errors
 /// Any database error.
 pub async fn list(connection: &Connection, _: Permit, page: Page) -> Result<Listed<Product>> {
-    let total = page.total(store::total(connection)).await?;
-    Ok((store::list(connection, page.and_next()).await?, total))
+    store::list(connection, page).await
 }
 
 /// Updates a product. A patch that changes nothing keeps the version.

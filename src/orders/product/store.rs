@@ -13,10 +13,10 @@ use crate::{
     schema::products,
 };
 use mainstay_kernel::{
-    database::{Connection, count, integrity::one_row, seek::newest_first, statement::Prepare as _},
+    database::{Connection, integrity::one_row, seek::listed, statement::Prepare as _},
     error::{Error, Result},
     money::Money,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -107,17 +107,9 @@ pub async fn update(connection: &Connection, product: &Product) -> Result<()> {
 }
 
 /// Returns a page of products on offer, newest first.
-pub async fn list(mut connection: &Connection, page: Page) -> Result<Vec<Product>> {
-    let query = products::table.filter(products::archived_at.is_null()).into_boxed();
-    let query = newest_first!(query, products::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Product::try_from).collect()
-}
-
-/// Counts the products on offer, up to a bound.
-pub async fn total(connection: &Connection) -> Result<Total> {
-    let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
-    count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
+pub async fn list(connection: &Connection, page: Page) -> Result<Listed<Product>> {
+    let offered = || products::table.filter(products::archived_at.is_null()).into_boxed();
+    listed!(connection, offered(), products::created_at, page, Row => Product)
 }
 
 /// Archives the products of these names, and removes the products that no order or subscription refers to. Returns the

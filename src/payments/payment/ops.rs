@@ -81,6 +81,5 @@ pub async fn get(connection: &Connection, permit: &Permit, id: PaymentId) -> Res
 /// # Errors
 /// Any database error.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Payment>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }

@@ -21,16 +21,16 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Page, Total},
+    page::{Listed, Page},
     queue::rows::traceparent,
 };
 
@@ -167,17 +167,9 @@ pub async fn out_of_line(
 }
 
 /// Returns a page of refunds of a payment, newest first.
-pub async fn list(mut connection: &Connection, payment: PaymentId, page: Page) -> Result<Vec<Refund>> {
-    let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
-    let query = newest_first!(query, refunds::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Refund::try_from).collect()
-}
-
-/// Counts the refunds of a payment, up to a bound.
-pub async fn total(connection: &Connection, payment: PaymentId) -> Result<Total> {
-    let limited = refunds::table.filter(refunds::payment_id.eq(payment)).select(refunds::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+pub async fn list(connection: &Connection, payment: PaymentId, page: Page) -> Result<Listed<Refund>> {
+    let of_payment = || refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
+    listed!(connection, of_payment(), refunds::created_at, page, Row => Refund)
 }
 
 /// Returns the amount of a payment that was refunded, in the smallest unit.

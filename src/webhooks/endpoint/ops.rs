@@ -127,8 +127,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> 
 /// # Errors
 /// Any database error.
 pub async fn list(connection: &Connection, _: Permit, page: Page) -> Result<Listed<Endpoint>> {
-    let total = page.total(store::total(connection)).await?;
-    Ok((store::list(connection, page.and_next()).await?, total))
+    store::list(connection, page).await
 }
 
 /// Updates an endpoint. A patch that changes nothing keeps the version. The caller needs the scopes of the types of events
