@@ -8,9 +8,8 @@ use mainstay_kernel::{
     database::{
         Connection,
         condition::Condition,
-        count,
         integrity::{ {{- "corrupt, " if uses.enum }}one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         violated_foreign_key,
     },
@@ -19,7 +18,7 @@ use mainstay_kernel::{
 {% if uses.money %}
     money::Money,
 {% endif %}
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 use uuid::Uuid;
 
@@ -141,13 +140,11 @@ pub(super) async fn delete(connection: &Connection, id: SampleItemId) -> Result<
 
 /// Returns a page of sample items, newest first.
 pub(super) async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     page: Page,
-) -> Result<Vec<SampleItem>> {
-    let query = newest_first!(visible(visibility), sample_items::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Row::try_into).collect()
+) -> Result<Listed<SampleItem>> {
+    listed!(connection, visible(visibility), sample_items::created_at, page, Row => SampleItem)
 }
 
 /// Returns the existing sample items among these ids, of all accounts, in no particular order.
@@ -156,9 +153,4 @@ pub(super) async fn get_batch(connection: &mut Connection, ids: Vec<Uuid>) -> Re
     let query = sample_items::table.filter(sample_items::id.eq_any(ids)).select(Row::as_select());
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(Row::try_into).collect()
-}
-
-pub(super) async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
-    let query = visible(visibility).select(sample_items::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(query)).await
 }
