@@ -20,7 +20,9 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique},
+    database::{
+        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+    },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
     page::{Listed, Page},
@@ -85,16 +87,10 @@ impl From<&AccountDomain> for Row {
     }
 }
 
-type Boxed<'q> = account_domains::BoxedQuery<'q, diesel::pg::Pg>;
+visible!(account_domains);
 
 fn matching<'q>(visibility: Visibility, account: Option<AccountId>) -> Boxed<'q> {
-    let query = account_domains::table.into_boxed();
-    let query = match visibility {
-        Visibility::All => query,
-        Visibility::Account(own) => query.filter(account_domains::account_id.eq(own)),
-        // A domain belongs to an account alone.
-        Visibility::Principal(_) => query.filter(diesel::dsl::sql::<diesel::sql_types::Bool>("false")),
-    };
+    let query = visible(visibility);
     match account {
         Some(account) => query.filter(account_domains::account_id.eq(account)),
         None => query,

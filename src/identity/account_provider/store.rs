@@ -18,7 +18,9 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique},
+    database::{
+        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+    },
     error::{Error, Reason, Result},
     id::AccountId,
     page::{Listed, Page},
@@ -105,16 +107,10 @@ fn read_role(text: &str) -> Option<MemberRole> {
     built_in.map_or_else(custom, |number| AccountRole::from_number(number.into()).map(MemberRole::BuiltIn))
 }
 
-type Boxed<'q> = account_providers::BoxedQuery<'q, diesel::pg::Pg>;
+visible!(account_providers);
 
 fn matching<'q>(visibility: Visibility, account: Option<AccountId>) -> Boxed<'q> {
-    let query = account_providers::table.into_boxed();
-    let query = match visibility {
-        Visibility::All => query,
-        Visibility::Account(own) => query.filter(account_providers::account_id.eq(own)),
-        // A provider belongs to an account alone.
-        Visibility::Principal(_) => query.filter(diesel::dsl::sql::<diesel::sql_types::Bool>("false")),
-    };
+    let query = visible(visibility);
     match account {
         Some(account) => query.filter(account_providers::account_id.eq(account)),
         None => query,

@@ -7,11 +7,11 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{
         Connection,
-        condition::Condition,
         integrity::{ {{- "corrupt, " if uses.enum }}one_row},
         seek::listed,
         statement::Prepare as _,
         violated_foreign_key,
+        visibility::visible,
     },
     error::{Error, Reason, Result},
     id::AccountId,
@@ -75,15 +75,7 @@ impl TryFrom<Row> for SampleItem {
     }
 }
 
-/// Selects the sample items that are visible to a caller: they belong to an account, not to one of its users.
-fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::pg::Pg> {
-    let query = sample_items::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(sample_items::account_id.eq(account)),
-        Visibility::Principal(_) => query.filter(Condition::plain("false")),
-    }
-}
+visible!(sample_items);
 
 fn require(row: Option<Row>) -> Result<SampleItem> {
     row.ok_or_else(|| Error::not_found("sample item"))?.try_into()
