@@ -14,9 +14,9 @@ numbered! {
     /// How often a subscription is billed.
     Interval {
         /// Every month, on the day the subscription began, or on the month's last day.
-        Month = 1,
+        Month = 1 => "month",
         /// Every year.
-        Year = 2,
+        Year = 2 => "year",
     }
 }
 
@@ -25,14 +25,6 @@ impl Interval {
     pub(crate) fn from_column(number: i16) -> Result<Self> {
         Self::from_number(number.into())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
-    }
-
-    /// Returns the name that gateways use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Month => "month",
-            Self::Year => "year",
-        }
     }
 
     /// Returns the time `count` intervals after `anchor`; `None` if the time can't be represented. Counting from the
