@@ -315,6 +315,16 @@ pub fn violated_unique(error: &DieselError) -> Option<&str> {
     }
 }
 
+/// Returns a conversion of errors: the violation of this unique constraint is `ALREADY_EXISTS` with this message.
+pub fn already_exists(constraint: &str, message: &'static str) -> impl FnOnce(DieselError) -> Error {
+    move |error| {
+        if violated_unique(&error) == Some(constraint) {
+            return Error::with_message(Reason::AlreadyExists, message).caused_by(error);
+        }
+        error.into()
+    }
+}
+
 /// Returns the name of the foreign key that an error violates, if that is its cause.
 pub fn violated_foreign_key(error: &DieselError) -> Option<&str> {
     match error {

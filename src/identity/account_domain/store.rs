@@ -21,7 +21,8 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique,
+        visibility::visible,
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
@@ -107,12 +108,8 @@ fn read(row: Option<Row>) -> Result<AccountDomain> {
 /// `ALREADY_EXISTS` if the account has the domain.
 pub async fn insert(connection: &Connection, domain: &AccountDomain) -> Result<()> {
     let inserted = diesel::insert_into(account_domains::table).values(Row::from(domain));
-    match inserted.execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("account_domains_account_id_domain_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The account has the domain.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = inserted.execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("account_domains_account_id_domain_key", "The account has the domain."))
 }
 
 /// Counts the domains of an account.

@@ -19,9 +19,9 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, visibility::visible,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::AccountId,
     page::{Listed, Page},
 };
@@ -127,12 +127,8 @@ fn read(row: Option<Row>) -> Result<AccountProvider> {
 /// `ALREADY_EXISTS` if the account has one.
 pub async fn insert(connection: &Connection, provider: &AccountProvider) -> Result<()> {
     let inserted = diesel::insert_into(account_providers::table).values(Row::from(provider));
-    match inserted.execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("account_providers_account_id_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The account has a provider.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = inserted.execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("account_providers_account_id_key", "The account has a provider."))
 }
 
 /// Returns one provider that is visible to the caller.

@@ -17,9 +17,9 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, visibility::visible,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{AccountId, UserId},
     page::{Listed, Page},
 };
@@ -90,12 +90,8 @@ pub async fn insert(connection: &Connection, invitation: &Invitation) -> Result<
         invitations::updated_at.eq(invitation.updated_at),
         invitations::expires_at.eq(invitation.expires_at),
     );
-    match diesel::insert_into(invitations::table).values(row).execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("invitations_account_id_email_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The address is invited already.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = diesel::insert_into(invitations::table).values(row).execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("invitations_account_id_email_key", "The address is invited already."))
 }
 
 /// Returns one invitation that is visible to the caller.

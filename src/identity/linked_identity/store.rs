@@ -13,8 +13,8 @@ use crate::{
     schema::linked_identities,
 };
 use mainstay_kernel::{
-    database::{Connection, violated_unique},
-    error::{Error, Reason, Result},
+    database::{Connection, already_exists},
+    error::Result,
     id::UserId,
 };
 
@@ -52,13 +52,9 @@ pub async fn insert(connection: &Connection, identity: &LinkedIdentity) -> Resul
         linked_identities::provider_id.eq(identity.provider),
     );
     let inserted = diesel::insert_into(linked_identities::table).values(row).execute(&mut &*connection).await;
-    match inserted {
-        Err(error) if violated_unique(&error) == Some("linked_identities_issuer_subject_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The identity is linked to a user."))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
-    }
+    inserted
+        .map(drop)
+        .map_err(already_exists("linked_identities_issuer_subject_key", "The identity is linked to a user."))
 }
 
 /// Returns the identity of a person, if it is linked.

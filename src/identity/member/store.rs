@@ -24,9 +24,9 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, visibility::visible,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{AccountId, UserId},
     page::{Listed, Page},
 };
@@ -104,12 +104,8 @@ pub async fn insert(connection: &Connection, member: &Member) -> Result<()> {
         members::created_at.eq(member.created_at),
         members::updated_at.eq(member.updated_at),
     );
-    match diesel::insert_into(members::table).values(row).execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("members_account_id_user_id_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The user is a member of the account.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = diesel::insert_into(members::table).values(row).execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("members_account_id_user_id_key", "The user is a member of the account."))
 }
 
 /// Returns one member that is visible to the caller.

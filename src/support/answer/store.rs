@@ -12,13 +12,12 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, count,
+        Connection, already_exists, count,
         optional_column::{Optional, optional},
         seek::newest_first,
         statement::Prepare as _,
-        violated_unique,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::AccountId,
     page::{Page, Total},
 };
@@ -67,12 +66,7 @@ fn columns(texts: bool) -> Columns {
 
 /// Reports a name that is taken.
 fn check_name<T>(written: QueryResult<T>) -> Result<T> {
-    match written {
-        Err(error) if violated_unique(&error) == Some("canned_answers_name_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "Another canned answer has this name.").caused_by(error))
-        }
-        written => Ok(written?),
-    }
+    written.map_err(already_exists("canned_answers_name_key", "Another canned answer has this name."))
 }
 
 /// Stores a new canned answer.

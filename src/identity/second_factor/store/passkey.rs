@@ -12,8 +12,8 @@ use crate::{
     schema::passkeys,
 };
 use mainstay_kernel::{
-    database::{Connection, violated_unique},
-    error::{Error, Reason, Result},
+    database::{Connection, already_exists},
+    error::Result,
     id::UserId,
 };
 
@@ -68,13 +68,8 @@ pub async fn insert(connection: &mut Connection, passkey: &Passkey) -> Result<()
         passkeys::created_at.eq(passkey.created_at),
         passkeys::used_at.eq(passkey.used_at),
     );
-    match diesel::insert_into(passkeys::table).values(row).execute(connection).await {
-        Err(error) if violated_unique(&error) == Some("passkeys_credential_id_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The passkey was added before."))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
-    }
+    let inserted = diesel::insert_into(passkeys::table).values(row).execute(connection).await;
+    inserted.map(drop).map_err(already_exists("passkeys_credential_id_key", "The passkey was added before."))
 }
 
 /// Returns the passkey with the id that its authenticator gave it.
