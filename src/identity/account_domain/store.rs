@@ -224,16 +224,10 @@ pub async fn is_excluded(
     user: Option<UserId>,
     email: &EmailAddress,
 ) -> Result<bool> {
-    #[derive(QueryableByName)]
-    struct Flag {
-        #[diesel(sql_type = diesel::sql_types::Bool)]
-        flag: bool,
-    }
     const SQL: &str = "SELECT EXISTS (SELECT FROM domain_exclusions WHERE account_id = $1 AND (user_id = $2 \
                        OR address_hash = sha256(convert_to($1::text || $3, 'UTF8')))) AS flag";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0);
     let query = query.bind::<diesel::sql_types::Nullable<SqlUuid>, _>(user.map(|user| user.0));
     let mailbox = email.without_tag().unwrap_or_else(|| email.as_str().to_owned());
-    let row: Flag = query.bind::<Text, _>(mailbox).get_result(&mut &*connection).await?;
-    Ok(row.flag)
+    Ok(query.bind::<Text, _>(mailbox).columns::<diesel::sql_types::Bool>().get_result(&mut &*connection).await?)
 }

@@ -158,14 +158,7 @@ pub async fn being_erased_of(connection: &Connection, users: &[UserId]) -> Resul
         OR with_deletion_id IN (SELECT id FROM deletions WHERE user_id = ANY ($2)))";
     let query =
         diesel::sql_query(SQL).bind::<SmallInt, _>(State::Erasing.number()).bind::<Array<SqlUuid>, _>(users.to_vec());
-    let rows: Vec<BeingErased> = query.load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(|row| row.account_id).collect())
-}
-
-#[derive(QueryableByName)]
-struct BeingErased {
-    #[diesel(sql_type = SqlUuid)]
-    account_id: AccountId,
+    Ok(query.columns::<SqlUuid>().load(&mut &*connection).await?)
 }
 
 /// Returns at most `limit` deletions that are open although their time was over at `before`, the earliest first.

@@ -45,12 +45,6 @@ pub(crate) struct Row {
     updated_at: DateTime<Utc>,
 }
 
-#[derive(Debug, QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
 impl TryFrom<Row> for Member {
     type Error = Error;
 
@@ -199,8 +193,7 @@ pub async fn count_own(connection: &Connection, user: UserId) -> Result<i64> {
                            SELECT FROM members AS earlier WHERE earlier.account_id = own.account_id \
                            AND (earlier.created_at, earlier.id) < (own.created_at, own.id)))";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(user.0).bind::<SmallInt, _>(AccountRole::Owner.number());
-    let Count { count } = query.get_result(&mut &*connection).await?;
-    Ok(count)
+    Ok(query.columns::<BigInt>().get_result(&mut &*connection).await?)
 }
 
 /// Returns whether an account has an active owner besides this member who is not scheduled for deletion. The caller has locked the account.

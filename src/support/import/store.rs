@@ -21,7 +21,7 @@ use crate::{
 };
 use mainstay_kernel::{
     contract::policy::Role,
-    database::{Connection, integrity::corrupt},
+    database::{Connection, integrity::corrupt, statement::Prepare as _},
     error::{Error, Result},
     id::AccountId,
 };
@@ -99,12 +99,6 @@ pub struct Origin {
     pub role: i16,
 }
 
-#[derive(QueryableByName)]
-struct Marked {
-    #[diesel(sql_type = Uuid)]
-    ticket_id: TicketId,
-}
-
 /// Marks rows as imported and returns those that were not marked before.
 ///
 /// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
@@ -119,14 +113,15 @@ pub async fn mark_imported(
     const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
                        SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
                        ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
-    let marked: Vec<Marked> = diesel::sql_query(SQL)
+    let marked: Vec<TicketId> = diesel::sql_query(SQL)
         .bind::<Uuid, _>(account)
         .bind::<Array<Binary>, _>(rows.iter().map(|new| new.row.hash.as_slice()).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(rows.iter().map(|new| new.occurrence).collect::<Vec<_>>())
         .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
+        .columns::<Uuid>()
         .load(connection)
         .await?;
-    let marked: std::collections::HashSet<_> = marked.into_iter().map(|marked| marked.ticket_id).collect();
+    let marked: std::collections::HashSet<_> = marked.into_iter().collect();
     Ok(rows.into_iter().filter(|new| marked.contains(&new.id)).collect())
 }
 

@@ -128,7 +128,7 @@ async fn write_table(app: &App, writer: &mut ArchiveWriter, table: &[Personal], 
                 return personal::close_rows(connection).await;
             }
             for row in rows {
-                filled.push(row.line.as_bytes()).await?;
+                filled.push(row.as_bytes()).await?;
                 filled.push(b"\n").await?;
             }
         }

@@ -58,10 +58,10 @@ pub async fn rebuild(app: &App) -> Result<RebuildReport> {
             if let Some(difference) = store::differences(connection).await?.first() {
                 return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!(
                     "the new sums differ: {}",
-                    difference.sum
+                    difference
                 )));
             }
-            let faults = before.into_iter().map(|difference| difference.sum).collect();
+            let faults = before;
             Ok(RebuildReport { sums, faults })
         })
         .await
