@@ -120,9 +120,6 @@ pub async fn cancel(
 }
 
 /// Returns a page of operations plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, permit: Permit, kinds: Kinds, page: Page) -> Result<Listed<Operation>> {
     let (visibility, hidden) = (permit.visibility(), kinds.hidden(&permit));
     store::list(connection, visibility, &hidden, page).await

@@ -231,9 +231,6 @@ pub async fn insert_errors(connection: &mut Connection, operation: OperationId, 
 }
 
 /// Returns at most `limit` operations that have not ended nor changed since `before`, and whose kind is none of these.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn orphans(
     connection: &mut Connection,
     kinds: Vec<&'static str>,
@@ -247,9 +244,6 @@ pub async fn orphans(
 
 /// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may
 /// have a million invalid rows, which one statement that removed them with it might never complete in time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_expired_errors(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM operation_errors WHERE ctid = ANY (ARRAY( \
                          SELECT operation_errors.ctid FROM operation_errors \
@@ -259,9 +253,6 @@ pub async fn delete_expired_errors(connection: &mut Connection, before: DateTime
 }
 
 /// Removes at most `limit` operations that ended before `before` and have no invalid rows left; returns how many.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM operations WHERE id = ANY (ARRAY( \
                          SELECT id FROM operations WHERE finished_at < $1 \

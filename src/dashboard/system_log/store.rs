@@ -59,9 +59,6 @@ impl TryFrom<(Row, String)> for Line {
 }
 
 /// Stores lines.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert(connection: &mut Connection, lines: &[Line]) -> Result<()> {
     const SQL: &str = "
         WITH ring AS (UPDATE system_log_ring SET lines = lines + cardinality($1) RETURNING slot)
@@ -95,9 +92,6 @@ pub async fn rotate(connection: &mut Connection, max_lines: i64, max_age: TimeDe
 }
 
 /// Returns a page of lines, newest first, without their whole texts unless these are requested.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list(connection: &mut Connection, filter: &Filter, page: Page, texts: bool) -> Result<Vec<Line>> {
     let query = logs::table.select((Row::as_select(), optional(logs::line, texts))).into_boxed();
     let mut query = seek(query, page, "(system_logs.logged_at, system_logs.id)", true);

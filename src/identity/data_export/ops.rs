@@ -92,9 +92,6 @@ pub async fn list(connection: &Connection, permit: Permit, page: Page) -> Result
 }
 
 /// Removes exports by a user, or of an account, with their archives; returns how many.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn erase(connection: &mut Connection, owner: Uuid, now: DateTime<Utc>) -> Result<usize> {
     let erased = store::erase(connection, owner, personal::BATCH).await?;
     let archives: Vec<_> = erased.iter().copied().flatten().collect();

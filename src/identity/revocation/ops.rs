@@ -32,9 +32,6 @@ const OVERLAP: Duration = Duration::from_secs(60);
 
 /// Revokes the access tokens of a session in the caller's transaction. This instance learns of the revocation by
 /// polling, like the others, unless it is told after the commit.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn revoke_session(connection: &mut Connection, session: SessionId) -> Result<()> {
     store::end_session(connection, session).await
 }

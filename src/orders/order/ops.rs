@@ -91,9 +91,6 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Resul
 }
 
 /// Returns a page of orders plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(
     connection: &Connection,
     permit: Permit,

@@ -156,9 +156,6 @@ fn require(row: Option<Row>) -> Result<Order> {
 }
 
 /// Returns the items of an order.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn items(connection: &Connection, order: &Order) -> Result<Vec<Item>> {
     let query = order_items::table.filter(order_items::order_id.eq(order.id)).order(order_items::position);
     let rows = query.select(ItemRow::as_select()).load(&mut &*connection).await?;

@@ -115,9 +115,6 @@ pub async fn book_invoices(
 }
 
 /// Returns the subscription that an invoice was booked for.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn invoiced_subscription(
     connection: &mut Connection,
     invoice_gateway_id: &str,
@@ -142,9 +139,6 @@ pub struct RefundedInvoice {
 }
 
 /// Returns the subscriptions whose ledger does not yet reflect these refunds.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn refunded_subscriptions(
     connection: &mut Connection,
     refunds: &[RefundedInvoice],
@@ -169,9 +163,6 @@ pub async fn refunded_subscriptions(
 }
 
 /// Returns the amount of a transaction; `None` if there is no such transaction.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Option<Money>> {
     let query = ledger_transactions::table
         .find(transaction)
@@ -181,9 +172,6 @@ pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Op
 }
 
 /// Returns the time of the booking that exactly `newer` bookings follow; `None` if there are fewer bookings.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option<DateTime<Utc>>> {
     let query = ledger_transactions::table
         .order(ledger_transactions::id.desc())
@@ -194,9 +182,6 @@ pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option
 
 /// Returns the effective movements at one gateway that were booked under the id `from` or a later one. A refund that
 /// the bank returned and its reversal are not effective.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list_effective(connection: &mut Connection, gateway: &str, from: Uuid) -> Result<Vec<LedgerTransaction>> {
     let [charge, refund, reversal] = [Kind::Charge, Kind::Refund, Kind::Reversal].map(Kind::number);
     let [invoice_refund, invoice_reversal] = [Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
@@ -231,9 +216,6 @@ pub async fn list_effective(connection: &mut Connection, gateway: &str, from: Uu
 
 /// Returns the inconsistencies within the ledger among rows with the id `from` or a later one. There are none as long
 /// as the constraints are in place.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<String>> {
     let [invoice_refund, invoice_reversal] = [Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
     let failed = Status::Failed.number();
@@ -286,9 +268,6 @@ pub struct PendingMovement {
 
 /// Returns the given payments, refunds and subscriptions whose outcome is unknown. An ongoing subscription counts until
 /// 10 minutes past its due sync, because the gateway may have an invoice that was not fetched yet.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list_pending(
     connection: &mut Connection,
     subjects: &[Uuid],

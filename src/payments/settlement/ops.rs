@@ -280,9 +280,6 @@ async fn settle<R: GatewayRequest>(
 
 /// Stores the outcome, from any source, within the caller's transaction. Returns the caller's view, if this call settled
 /// the gateway request.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn settle_in<R: GatewayRequest>(
     work: &mut Work,
     request: &R,

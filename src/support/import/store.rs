@@ -27,9 +27,6 @@ use mainstay_kernel::{
 };
 
 /// Stores the format of an uploaded file, beside its operation.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn set_format(connection: &mut Connection, operation: OperationId, format: Format) -> Result<()> {
     let target = operations::table.find(operation);
     let count = diesel::update(target).set(operations::format.eq(format.number())).execute(connection).await?;
@@ -50,9 +47,6 @@ pub async fn format(connection: &mut Connection, operation: OperationId) -> Resu
 }
 
 /// Stores a chunk of an uploaded file.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn append(connection: &mut Connection, operation: OperationId, position: i32, data: &[u8]) -> Result<()> {
     use upload_chunks::dsl;
     let row = (dsl::operation_id.eq(operation), dsl::position.eq(position), dsl::data.eq(data));
@@ -61,18 +55,12 @@ pub async fn append(connection: &mut Connection, operation: OperationId, positio
 }
 
 /// Returns a chunk of an uploaded file; `None` after the last one.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn chunk(connection: &mut Connection, operation: OperationId, position: i32) -> Result<Option<Vec<u8>>> {
     let query = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
     Ok(query.first(connection).await.optional()?)
 }
 
 /// Removes an uploaded file.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn discard(connection: &mut Connection, operation: OperationId) -> Result<usize> {
     let chunks = upload_chunks::table.filter(upload_chunks::operation_id.eq(operation));
     Ok(diesel::delete(chunks).execute(connection).await?)
@@ -102,9 +90,6 @@ pub struct Origin {
 /// Marks rows as imported and returns those that were not marked before.
 ///
 /// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn mark_imported(
     connection: &mut Connection,
     account: AccountId,
@@ -126,9 +111,6 @@ pub async fn mark_imported(
 }
 
 /// Stores tickets, in the order of their rows. Tags travel as JSON, because unnest flattens nested arrays.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert_tickets(
     connection: &mut Connection,
     account: AccountId,
@@ -170,9 +152,6 @@ fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
 }
 
 /// Stores the answers in the rows as the first comments of their tickets. The author is unknown.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
                        SELECT id, ticket_id, $1, body, $2 FROM unnest($3, $4, $5) AS new (id, ticket_id, body)";
@@ -192,9 +171,6 @@ pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], 
 }
 
 /// Records that tickets were imported.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert_activities(
     connection: &mut Connection,
     origin: Origin,
@@ -216,9 +192,6 @@ pub async fn insert_activities(
 }
 
 /// Deletes at most `limit` chunks of the files of ended operations, and returns their number.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_finished(connection: &mut Connection, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM upload_chunks WHERE ctid = ANY (ARRAY( \
                          SELECT upload_chunks.ctid FROM upload_chunks JOIN operations ON operations.id = operation_id \

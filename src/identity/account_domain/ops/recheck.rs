@@ -99,9 +99,6 @@ pub async fn renew_of_caller(app: &App, permit: &Permit) -> Result<()> {
 }
 
 /// Ends the domain of the account that has verified the name of this one, if its record is missing.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(super) async fn end_other(app: &App, domain: &AccountDomain, texts: &[String]) -> Result<()> {
     let name = domain.domain.clone();
     let find = app.database.autocommit(async move |connection| store::verified(connection, name.as_str()).await);

@@ -53,9 +53,6 @@ pub async fn recognize(app: &App, user: &User, device: DeviceId) -> Result<Optio
 
 /// Remembers a device by the new id in its token, in place of the earlier one. Returns `false` if the user was changed since the
 /// proof of the second factor: a change of the factors or the password forgets all devices.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(super) async fn remember(
     work: &mut Work,
     user: &User,

@@ -37,9 +37,6 @@ pub(crate) async fn of_code(
 }
 
 /// Stores the session of an application.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn begin_grant(work: &mut Work, session: &Session) -> Result<()> {
     let connection = work.connection().await?;
     if let Some(client) = session.client() {

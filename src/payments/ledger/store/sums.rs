@@ -16,9 +16,6 @@ use mainstay_kernel::{
 
 /// Adds at most `limit` movements that are not in the sums yet; returns how many were added. Rows that another process
 /// has locked are skipped.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn add(connection: &mut Connection, limit: i64) -> Result<usize> {
     const SQL: &str = "
         WITH taken AS (
@@ -53,9 +50,6 @@ fn sum((period, currency, (gross_minor, refunds_minor, sales, refunds)): Row) ->
 
 /// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period. A
 /// single statement reads everything from one snapshot.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn sums(mut connection: &Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
     // The inner aggregate keeps the planner from joining by the span alone, which all rows have in common.
     const SQL: &str = "
@@ -121,9 +115,6 @@ const STORED: &str = "
     ) AS parts GROUP BY 1, 2, 3";
 
 /// Returns the stored sums that differ from the ledger, as sentences for an operator. This reads the whole ledger.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn differences(connection: &mut Connection) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT format('%s from %s in %s: %s sold and %s refunded are stored, and the ledger has %s and %s',
@@ -141,9 +132,6 @@ pub async fn differences(connection: &mut Connection) -> Result<Vec<String>> {
 
 /// Begins a rebuild of the sums: until the transaction ends, no other transaction can add to them, while reads
 /// continue. This must be the transaction's first statement, before it has a snapshot.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn begin_again(connection: &mut Connection) -> Result<()> {
     const SQL: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0;
                        LOCK TABLE ledger_sums IN SHARE ROW EXCLUSIVE MODE";
@@ -151,9 +139,6 @@ pub async fn begin_again(connection: &mut Connection) -> Result<()> {
 }
 
 /// Rebuilds the sums from the ledger; returns their number.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn replace(connection: &mut Connection) -> Result<usize> {
     // Bookings that commit meanwhile are outside this snapshot, in both tables.
     connection.batch_execute("DELETE FROM ledger_unsummed; DELETE FROM ledger_sums").await?;

@@ -69,9 +69,6 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
 /// Begins a search of the gateway's refunds of the last `days` days for changes that no webhook reported: refunds that
 /// were made there, and refunds that the bank returned. Returns 0 if such a search is still running, or if the gateway
 /// reports no external refunds.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
     if app.part::<Arc<dyn Gateway>>().external_refunds().is_none() {
         return Ok(0);

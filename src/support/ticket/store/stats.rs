@@ -16,9 +16,6 @@ use mainstay_kernel::{
 };
 
 /// Returns the statistics of all tickets; the durations are of those created since a time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn stats(mut connection: &Connection, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
     const COUNTS: &str = "SELECT status, priority, sum_of_counts(tickets) AS count FROM ticket_counts \
          WHERE account_id = $1 AND assignee_id = $1 GROUP BY status, priority HAVING sum_of_counts(tickets) <> 0 \
