@@ -15,7 +15,7 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
+        Connection, convert,
         integrity::{corrupt, one_row},
         seek::listed,
         statement::Prepare as _,
@@ -127,15 +127,13 @@ pub async fn get(
     id: OperationId,
 ) -> Result<Operation> {
     let query = readable(visibility, hidden).filter(operations::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("operation"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "operation")
 }
 
 /// Returns the operations with these ids, in no particular order.
 pub async fn get_batch(connection: &mut Connection, ids: &[OperationId]) -> Result<Vec<Operation>> {
     let query = operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(connection).await?;
-    rows.into_iter().map(Operation::try_from).collect()
+    convert::all::<Row, _>(query.load(connection).await)
 }
 
 /// Returns one operation that is visible to the caller, locked until the transaction ends.

@@ -22,7 +22,7 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
+        Connection, convert,
         integrity::{corrupt, one_row},
         seek::{newest_first, seek},
         statement::Prepare as _,
@@ -184,8 +184,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     let query = visible(visibility).filter(subscriptions::id.eq(id)).select(CustomerRow::as_select());
-    let row: Option<CustomerRow> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+    convert::found::<CustomerRow, _>(query.first(&mut &*connection).await, "subscription")
 }
 
 /// Returns one subscription that is visible to the caller, locked against changes until the transaction ends.
@@ -213,8 +212,7 @@ pub async fn find(
         (None, Some(gateway_id)) => at.filter(subscriptions::gateway_id.eq(gateway_id)),
         (None, None) => return Ok(None),
     };
-    let row: Option<CustomerRow> = at.select(CustomerRow::as_select()).first(connection).await.optional()?;
-    row.map(Subscription::try_from).transpose()
+    convert::optional::<CustomerRow, _>(at.select(CustomerRow::as_select()).first(connection).await)
 }
 
 /// Returns a page of subscriptions, newest first.

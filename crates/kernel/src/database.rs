@@ -14,6 +14,7 @@ pub mod after_commit;
 pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
+pub mod convert;
 pub mod count;
 pub mod idempotency;
 pub mod integrity;

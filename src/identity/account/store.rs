@@ -10,8 +10,8 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, seek::listed, statement::Prepare as _},
-    error::{Error, Result},
+    database::{Connection, convert, seek::listed, statement::Prepare as _},
+    error::Result,
     id::{AccountId, UserId},
     page::{Listed, Page},
 };
@@ -77,8 +77,7 @@ pub async fn insert(connection: &Connection, account: &Account) -> Result<()> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: AccountId) -> Result<Account> {
     let query = visible(visibility).filter(accounts::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Account::from).ok_or_else(|| Error::not_found("account"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "account")
 }
 
 /// Returns one account, locked against changes until the transaction ends. The lock also protects the set of its members
@@ -88,8 +87,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: AccountId)
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: AccountId) -> Result<Account> {
     let query = accounts::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Account::from).ok_or_else(|| Error::not_found("account"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "account")
 }
 
 /// Returns whether the data of an account is being erased, or was.

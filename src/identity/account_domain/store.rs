@@ -21,8 +21,8 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique,
-        visibility::visible,
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
+        violated_unique, visibility::visible,
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
@@ -98,10 +98,6 @@ fn matching<'q>(visibility: Visibility, account: Option<AccountId>) -> Boxed<'q>
     }
 }
 
-fn read(row: Option<Row>) -> Result<AccountDomain> {
-    row.ok_or_else(|| Error::not_found("mail domain"))?.try_into()
-}
-
 /// Stores a new domain.
 ///
 /// # Errors
@@ -124,7 +120,7 @@ pub async fn count(connection: &Connection, account: AccountId) -> Result<i64> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: AccountDomainId) -> Result<AccountDomain> {
     let query = matching(visibility, None).filter(account_domains::id.eq(id)).select(Row::as_select());
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "mail domain")
 }
 
 /// Returns one domain, locked against changes until the transaction ends.
@@ -133,22 +129,20 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: AccountDom
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: AccountDomainId) -> Result<AccountDomain> {
     let query = account_domains::table.find(id).select(Row::as_select()).for_no_key_update();
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "mail domain")
 }
 
 /// Returns the verified domain of a name, if an account has one.
 pub async fn verified(connection: &Connection, domain: &str) -> Result<Option<AccountDomain>> {
     let query = account_domains::table.filter(account_domains::domain.eq(domain));
     let query = query.filter(account_domains::state.eq(State::Verified.number())).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(AccountDomain::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Returns at most `limit` verified domains that are to be looked up, the longest due first.
 pub async fn due(connection: &Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<AccountDomain>> {
     let query = account_domains::table.filter(account_domains::due_at.le(now)).order(account_domains::due_at);
-    let rows: Vec<Row> = query.select(Row::as_select()).limit(limit).load(&mut &*connection).await?;
-    rows.into_iter().map(AccountDomain::try_from).collect()
+    convert::all::<Row, _>(query.select(Row::as_select()).limit(limit).load(&mut &*connection).await)
 }
 
 /// Returns the names of lapsed domains of accounts that a user owns, with the names of the accounts.

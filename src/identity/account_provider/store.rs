@@ -19,7 +19,8 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, visibility::visible,
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
+        visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
@@ -117,10 +118,6 @@ fn matching<'q>(visibility: Visibility, account: Option<AccountId>) -> Boxed<'q>
     }
 }
 
-fn read(row: Option<Row>) -> Result<AccountProvider> {
-    row.ok_or_else(|| Error::not_found("provider of an account"))?.try_into()
-}
-
 /// Stores a new provider.
 ///
 /// # Errors
@@ -137,7 +134,7 @@ pub async fn insert(connection: &Connection, provider: &AccountProvider) -> Resu
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: AccountProviderId) -> Result<AccountProvider> {
     let query = matching(visibility, None).filter(account_providers::id.eq(id)).select(Row::as_select());
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "provider of an account")
 }
 
 /// Returns one provider, locked against changes until the transaction ends.
@@ -146,14 +143,13 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: AccountPro
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: AccountProviderId) -> Result<AccountProvider> {
     let query = account_providers::table.find(id).select(Row::as_select()).for_update();
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "provider of an account")
 }
 
 /// Returns the provider of an account, if it has one.
 pub async fn of_account(connection: &Connection, account: AccountId) -> Result<Option<AccountProvider>> {
     let query = account_providers::table.filter(account_providers::account_id.eq(account)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(AccountProvider::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Stores the next version of a locked provider.

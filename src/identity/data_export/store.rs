@@ -16,7 +16,8 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique, visibility::visible,
+        Connection, convert, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique,
+        visibility::visible,
     },
     error::{Error, Result},
     id::{AccountId, UserId},
@@ -114,8 +115,7 @@ pub async fn set_done(connection: &Connection, id: DataExportId, items: i64) -> 
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: DataExportId) -> Result<DataExport> {
     let query = visible(visibility).filter(data_exports::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("data export"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "data export")
 }
 
 /// Returns one export, locked against changes until the transaction ends.
@@ -124,8 +124,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: DataExport
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: DataExportId) -> Result<DataExport> {
     let query = data_exports::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("data export"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "data export")
 }
 
 /// Counts the exports that a user has begun since a time.

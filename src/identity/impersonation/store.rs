@@ -9,8 +9,8 @@ use crate::{
     schema::impersonations,
 };
 use mainstay_kernel::{
-    database::{Connection, seek::listed, statement::Prepare as _},
-    error::{Error, Result},
+    database::{Connection, convert, seek::listed, statement::Prepare as _},
+    error::Result,
     id::{AccountId, UserId},
     page::{Listed, Page},
 };
@@ -74,8 +74,7 @@ pub async fn insert(connection: &Connection, impersonation: &Impersonation) -> R
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: ImpersonationId) -> Result<Impersonation> {
     let query = impersonations::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Impersonation::from).ok_or_else(|| Error::not_found("impersonation"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "impersonation")
 }
 
 /// Selects the impersonations that last.

@@ -17,7 +17,8 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, visibility::visible,
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
+        visibility::visible,
     },
     error::{Error, Result},
     id::{AccountId, UserId},
@@ -100,8 +101,7 @@ pub async fn insert(connection: &Connection, invitation: &Invitation) -> Result<
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: InvitationId) -> Result<Invitation> {
     let query = visible(visibility).filter(invitations::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("invitation"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "invitation")
 }
 
 /// Returns one invitation, locked against changes until the transaction ends.
@@ -110,16 +110,14 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: Invitation
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: InvitationId) -> Result<Invitation> {
     let query = invitations::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("invitation"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "invitation")
 }
 
 /// Returns the invitation that a token was sent for; `None` if the token is invalid.
 pub async fn by_token(connection: &Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<Invitation>> {
     let query = invitations::table.filter(invitations::token_hash.eq(token_hash.to_vec()));
     let query = query.filter(invitations::expires_at.gt(now)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Invitation::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Stores the hash of an invitation's token.
@@ -153,8 +151,7 @@ pub async fn delete(connection: &Connection, id: InvitationId) -> Result<()> {
 pub async fn sent_by(connection: &Connection, account: AccountId, user: UserId) -> Result<Vec<Invitation>> {
     let sent = invitations::table.filter(invitations::account_id.eq(account));
     let sent = sent.filter(invitations::invited_by.eq(user)).select(Row::as_select());
-    let rows: Vec<Row> = sent.load(&mut &*connection).await?;
-    rows.into_iter().map(Invitation::try_from).collect()
+    convert::all::<Row, _>(sent.load(&mut &*connection).await)
 }
 
 /// Removes the invitations to an account that a user sent.

@@ -24,7 +24,8 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, already_exists, integrity::corrupt, seek::listed, statement::Prepare as _, visibility::visible,
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
+        visibility::visible,
     },
     error::{Error, Result},
     id::{AccountId, UserId},
@@ -108,8 +109,7 @@ pub async fn insert(connection: &Connection, member: &Member) -> Result<()> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: MemberId) -> Result<Member> {
     let query = visible(visibility).filter(members::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("member"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "member")
 }
 
 /// Returns one member, locked against changes until the transaction ends. The caller has locked the account.
@@ -118,15 +118,13 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: MemberId) 
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: MemberId) -> Result<Member> {
     let query = members::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("member"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "member")
 }
 
 /// Returns the membership of a user in an account.
 pub async fn find(connection: &Connection, account: AccountId, user: UserId) -> Result<Option<Member>> {
     let query = members::table.filter(members::account_id.eq(account)).filter(members::user_id.eq(user));
-    let row: Option<Row> = query.select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.map(Member::try_from).transpose()
+    convert::optional::<Row, _>(query.select(Row::as_select()).first(&mut &*connection).await)
 }
 
 /// Returns the membership of a user in an account, unless the user is deactivated.
@@ -134,8 +132,7 @@ pub async fn find_active(connection: &Connection, account: AccountId, user: User
     let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
     let query = query.filter(members::account_id.eq(account)).filter(members::user_id.eq(user));
     let query = query.filter(users::deactivated_at.is_null()).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Member::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Returns the memberships of a user, oldest first, at most [`MAX_LISTED`].
@@ -205,8 +202,7 @@ pub async fn has_other_owner(connection: &Connection, member: &Member) -> Result
 pub async fn owned(connection: &Connection, user: UserId) -> Result<Vec<Member>> {
     let (owner, _) = MemberRole::OWNER.columns();
     let owned = members::table.filter(members::user_id.eq(user)).filter(members::role.eq(owner));
-    let rows: Vec<Row> = owned.order(members::account_id).select(Row::as_select()).load(&mut &*connection).await?;
-    rows.into_iter().map(Member::try_from).collect()
+    convert::all::<Row, _>(owned.order(members::account_id).select(Row::as_select()).load(&mut &*connection).await)
 }
 
 /// Returns the active members of an account, at most [`MAX_LISTED`].

@@ -14,7 +14,7 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, already_exists, statement::Prepare as _, violated_foreign_key},
+    database::{Connection, already_exists, convert, statement::Prepare as _, violated_foreign_key},
     error::{Error, Result},
     id::AccountId,
 };
@@ -114,8 +114,7 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: RoleId) -
 /// Returns the custom roles of an owner, by name.
 pub async fn list(mut connection: &Connection, owner: Owner) -> Result<Vec<Role>> {
     let query = roles::table.filter(roles::account_id.is_not_distinct_from(owner));
-    let rows: Vec<Row> = query.order((roles::name, roles::id)).load(&mut connection).await?;
-    Ok(rows.into_iter().map(Role::from).collect())
+    convert::all::<Row, _>(query.order((roles::name, roles::id)).load(&mut connection).await)
 }
 
 /// Stores the next version of a locked role.

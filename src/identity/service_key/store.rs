@@ -18,7 +18,7 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, integrity::corrupt, seek::listed, statement::Prepare as _},
+    database::{Connection, convert, integrity::corrupt, seek::listed, statement::Prepare as _},
     error::{Error, Result},
     id::{AccountId, ServiceKeyId, UserId},
     page::{Listed, Page},
@@ -155,8 +155,7 @@ pub async fn count_unrevoked(connection: &Connection, holder: Holder) -> Result<
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: ServiceKeyId) -> Result<ServiceKey> {
     let query = visible(visibility).filter(service_keys::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("service key"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "service key")
 }
 
 /// Returns one key that is visible to the caller, locked until the transaction ends.

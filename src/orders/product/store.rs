@@ -13,7 +13,7 @@ use crate::{
     schema::products,
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::one_row, seek::listed, statement::Prepare as _},
+    database::{Connection, convert, integrity::one_row, seek::listed, statement::Prepare as _},
     error::{Error, Result},
     money::Money,
     page::{Listed, Page},
@@ -77,9 +77,10 @@ pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
-    let row: Option<Row> =
-        products::table.find(id).select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+    convert::found::<Row, _>(
+        products::table.find(id).select(Row::as_select()).first(&mut &*connection).await,
+        "product",
+    )
 }
 
 /// Returns one product, locked against changes until the transaction ends.
@@ -88,15 +89,13 @@ pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: ProductId) -> Result<Product> {
     let lock = products::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+    convert::found::<Row, _>(lock.first(&mut &*connection).await, "product")
 }
 
 /// Returns the existing products among these ids, in no particular order.
 pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
     let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(&mut &*connection).await?;
-    rows.into_iter().map(Product::try_from).collect()
+    convert::all::<Row, _>(query.load(&mut &*connection).await)
 }
 
 /// Stores the next version of a locked product.

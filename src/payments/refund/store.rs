@@ -21,7 +21,7 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
+        Connection, convert,
         integrity::{corrupt, one_row},
         seek::listed,
         statement::Prepare as _,
@@ -109,8 +109,7 @@ visible!(refunds, refunded_by);
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
     let query = visible(visibility).filter(refunds::id.eq(id));
-    let row: Option<Row> = query.select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+    convert::found::<Row, _>(query.select(Row::as_select()).first(&mut &*connection).await, "refund")
 }
 
 /// Returns one refund, locked against changes until the transaction ends. A transaction that also needs the payment
@@ -120,8 +119,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: RefundId) 
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: RefundId) -> Result<Refund> {
     let lock = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+    convert::found::<Row, _>(lock.first(&mut &*connection).await, "refund")
 }
 
 /// Returns whether a refund of the payment was booked under this id of the gateway. This includes refunds that the bank
@@ -136,8 +134,7 @@ pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_i
 /// transaction ends. A transaction that also needs the payment must lock the payment first.
 pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<Option<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
-    let row: Option<Row> = query.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
-    row.map(Refund::try_from).transpose()
+    convert::optional::<Row, _>(query.select(Row::as_select()).for_no_key_update().first(connection).await)
 }
 
 /// The gateway's ids of a refund and of the refunded charge.

@@ -12,7 +12,7 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, already_exists, count,
+        Connection, already_exists, convert, count,
         optional_column::{Optional, optional},
         seek::newest_first,
         statement::Prepare as _,
@@ -84,8 +84,7 @@ pub async fn insert(connection: &Connection, answer: CannedAnswer) -> Result<()>
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, id: CannedAnswerId, texts: bool) -> Result<CannedAnswer> {
     let query = canned_answers::table.find(id).select(columns(texts));
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(CannedAnswer::from).ok_or_else(|| Error::not_found("canned answer"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "canned answer")
 }
 
 /// Returns one canned answer, locked against changes until the transaction ends.
@@ -94,8 +93,7 @@ pub async fn get(connection: &Connection, id: CannedAnswerId, texts: bool) -> Re
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: CannedAnswerId) -> Result<CannedAnswer> {
     let query = canned_answers::table.find(id).select(columns(true)).for_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(CannedAnswer::from).ok_or_else(|| Error::not_found("canned answer"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "canned answer")
 }
 
 /// Stores the next version of a locked canned answer.
@@ -131,8 +129,7 @@ fn named<'q>(part: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
 /// for.
 pub async fn list(mut connection: &Connection, name: &str, page: Page, texts: bool) -> Result<Vec<CannedAnswer>> {
     let query = newest_first!(named(name), canned_answers::created_at, page);
-    let rows: Vec<Row> = query.select(columns(texts)).load(&mut connection).await?;
-    Ok(rows.into_iter().map(CannedAnswer::from).collect())
+    convert::all::<Row, _>(query.select(columns(texts)).load(&mut connection).await)
 }
 
 /// Counts the canned answers whose name contains a text, up to a bound.

@@ -62,9 +62,8 @@ macro_rules! __listed {
         let limited = $query.select($table::id).limit($crate::database::count::BOUND + 1);
         let total = page.total($crate::database::count::bounded(connection, Box::new(limited))).await?;
         let query = $crate::database::seek::newest_first!($query, $table::$time, page.and_next());
-        let rows: Vec<$row> = query.select(<$row>::as_select()).load(&mut &*connection).await?;
-        let entities = rows.into_iter().map(<$entity>::try_from).collect::<std::result::Result<Vec<_>, _>>();
-        $crate::error::Result::<$crate::page::Listed<$entity>>::Ok((entities?, total))
+        let rows = query.select(<$row>::as_select()).load(&mut &*connection).await;
+        $crate::database::convert::all::<$row, $entity>(rows).map(|entities| (entities, total))
     }};
 }
 pub use crate::__listed as listed;
