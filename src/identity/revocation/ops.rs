@@ -37,9 +37,6 @@ pub async fn revoke_session(connection: &mut Connection, session: SessionId) -> 
 }
 
 /// Revokes the access tokens of a session.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn end_session(app: &App, session: SessionId) -> Result<()> {
     app.database.autocommit(async move |connection| revoke_session(connection, session).await).await?;
     app.part::<Tokens>().invalidate_session(session);

@@ -52,9 +52,6 @@ const MAX_QUIET_ATTEMPTS: u32 = 7;
 
 /// Synchronizes the refunds of a payment, or schedules the job again: after the wait for an unknown outcome, doubled
 /// each time, up to 64 times as long.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     let Some(why) = sync_once(app, job.payment).await? else { return Ok(()) };
     tracing::warn!(payment = %job.payment, attempts = job.attempts, why, "refunds are not in sync yet");
