@@ -4,6 +4,7 @@ mod upload;
 
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     database::Reach,
     error::Result,
     grpc::{Call, Reply},
@@ -60,7 +61,7 @@ impl FileService for Files {
         let limits = Limits::new(&self.app);
         let reply = call.write(&self.app, async move |work: &mut Work| {
             let file = ops::complete(work, id, content, limits).await?;
-            Ok(pb::CompleteUploadResponse { data: Some(convert::file(file)) })
+            Ok(pb::CompleteUploadResponse { data: Some(file.message()) })
         });
         let reply = reply.await;
         if let Some(key) = key {
@@ -79,7 +80,7 @@ impl FileService for Files {
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
         let file =
             self.app.database.query(REACH, async move |connection| ops::get(connection, permit, id).await).await?;
-        call.read(pb::GetFileResponse { data: Some(convert::file(file)) })
+        call.read(pb::GetFileResponse { data: Some(file.message()) })
     }
 
     async fn list_files(&self, request: Request<pb::ListFilesRequest>) -> Reply<pb::ListFilesResponse> {
@@ -88,7 +89,7 @@ impl FileService for Files {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (files, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
-        call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
+        call.read(pb::ListFilesResponse { data: files.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn download_file(&self, request: Request<pb::DownloadFileRequest>) -> Reply<pb::DownloadFileResponse> {
