@@ -23,7 +23,7 @@ use mainstay_kernel::{
     },
     error::{Error, Reason, Result},
     id::AccountId,
-    page::{Page, Start, Total},
+    page::{Listed, Page, Start},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]

@@ -24,14 +24,14 @@ use mainstay_kernel::{
     database::{
         Connection, convert,
         integrity::{corrupt, one_row},
-        seek::{newest_first, seek},
+        seek::{listed, seek},
         statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Key, Page, Total},
+    page::{Key, Listed, Page},
 };
 
 attempt_lease_row!(subscriptions);

@@ -16,7 +16,7 @@ use mainstay_kernel::{
     database::{
         Connection,
         condition::Condition,
-        convert, count,
+        convert,
         integrity::{corrupt, one_row},
         seek::listed,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
