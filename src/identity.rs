@@ -189,7 +189,7 @@ pub(crate) fn module() -> Module {
             HOUR,
             "check_account_domains",
             "Looks up the records of verified mail domains, 30 days after the last time",
-            jobs::check_account_domains,
+            |app| async move { account_domain::ops::check_due(&app).await },
         )
         .every(
             HOUR,
@@ -222,7 +222,7 @@ pub(crate) fn module() -> Module {
             MINUTE,
             "reset_second_factors",
             "Removes second factors 24 hours after an admin has reset them",
-            jobs::reset_second_factors,
+            |app| async move { second_factor::ops::perform_due_resets(&app).await },
         )
         .metrics([Metric::counter(
             "mainstay_refresh_tokens_reused_total",

@@ -53,7 +53,7 @@ pub(crate) fn module() -> Module {
             MINUTE,
             "ask_about_subscriptions",
             "Queries the gateway about subscriptions whose period ended or that no webhook reported",
-            jobs::ask_about_subscriptions,
+            |app| async move { ops::query_due(&app).await },
         )
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SubscriptionEvents))
         .mail::<mails::SubscriptionReceipt>()

@@ -12,7 +12,6 @@ use mainstay_kernel::{
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::{
-    account_domain::ops as account_domain,
     auth::store,
     data_export::{job::ExportData, ops as data_export, store as data_exports},
     deletion::{job::EraseData, ops as deletion, store as deletions},
@@ -23,7 +22,7 @@ use crate::identity::{
     registration::store as registration,
     retention::{CONFIRMATIONS, DATA_EXPORTS, DELETION_NOTICES, INVITATIONS, SESSIONS, SIGN_INS},
     revocation::store as revocation,
-    second_factor::{ops as second_factor, store::device as devices},
+    second_factor::store::device as devices,
     session::{ops as session, store as sessions},
     sign_in::store as sign_in,
     tokens::Tokens,
@@ -113,10 +112,6 @@ pub(super) async fn expire_oauth_codes(app: App) -> Result<usize> {
     in_batches(&app, |connection| Box::pin(oauth::delete_expired_codes(connection, before, BATCH))).await
 }
 
-pub(super) async fn check_account_domains(app: App) -> Result<usize> {
-    account_domain::check_due(&app).await
-}
-
 pub(super) async fn expire_invitations(app: App) -> Result<usize> {
     let before = INVITATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(invitation::delete_expired(connection, before, BATCH))).await
@@ -130,8 +125,4 @@ pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
 pub(super) async fn forget_devices(app: App) -> Result<usize> {
     let now = app.clock.now();
     in_batches(&app, |connection| Box::pin(devices::delete_expired(connection, now, BATCH))).await
-}
-
-pub(super) async fn reset_second_factors(app: App) -> Result<usize> {
-    second_factor::perform_due_resets(&app).await
 }

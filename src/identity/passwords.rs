@@ -184,9 +184,6 @@ impl Passwords {
     }
 
     /// Counts the kinds of the users' hashes.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE` if Postgres is unreachable.
     pub async fn count_kinds(&self, database: &Database) -> Result<()> {
         let count = async |connection: &mut Connection| store::hash_kinds(connection).await;
         self.count(database.autocommit(count).await?);

@@ -81,9 +81,6 @@ pub fn public_url(app: &App) -> &str {
 
 /// Queues a mail within the caller's transaction, unless a mail of the kind about its cause exists. `id` is that of the
 /// cause, and `parent` that of a user, or of what else the cause belongs to. The mail is removed by its age.
-///
-/// # Errors
-/// Any database error.
 pub async fn send<K: MailKind>(
     connection: &Connection,
     id: Uuid,
@@ -95,9 +92,6 @@ pub async fn send<K: MailKind>(
 
 /// Queues one mail for each active member of an account, the 100 of longest standing at most: the parent is the user. A second
 /// call for the same cause queues mail for new ones of these only, if the kind is a team's own.
-///
-/// # Errors
-/// Any database error.
 pub async fn send_to_members<K: MailKind>(
     connection: &Connection,
     account: AccountId,
@@ -275,9 +269,6 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
 }
 
 /// Returns at most `limit` mails that failed or were given up, newest first.
-///
-/// # Errors
-/// Any database error.
 pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
     store::list_failed(connection, limit).await
 }

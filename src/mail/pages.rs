@@ -52,16 +52,23 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
     [
-        (links::RESET, get(show_reset).post(submit_reset)),
-        (links::REGISTER, get(show_registration).post(submit_registration)),
-        (links::CONFIRM_EMAIL, get(show_email_change).post(confirm_email)),
-        (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
-        (links::CANCEL_DELETION, get(show_deletion).post(cancel_deletion)),
+        (links::RESET, show(Page::Reset).post(submit_reset)),
+        (links::REGISTER, show(Page::Registration).post(submit_registration)),
+        (links::CONFIRM_EMAIL, show(Page::EmailChange).post(confirm_email)),
+        (links::UNDO_EMAIL, show(Page::EmailUndo).post(undo_email)),
+        (links::CANCEL_DELETION, show(Page::Deletion).post(cancel_deletion)),
         (links::INVITATION, get(show_invitation).post(accept_invitation)),
         // The module of identity handles the form, which sets the cookies of a session.
         (Links::SIGN_IN, get(show_sign_in)),
-        (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
+        (links::UNSUBSCRIBE, show(Page::Unsubscription).post(unsubscribe)),
     ]
+}
+
+/// Shows the form of a link.
+fn show(page: Page) -> MethodRouter<App> {
+    get(async move |State(app): State<App>, headers: HeaderMap, uri: Uri| {
+        view::render(&app, &headers, &View::form(page, token(&uri)))
+    })
 }
 
 /// Returns the token of a link.
@@ -73,26 +80,6 @@ fn parameter(uri: &Uri, wanted: &str) -> String {
     let query = uri.query().unwrap_or_default();
     let pair = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
     pair.map(|(_, value)| value.into_owned()).unwrap_or_default()
-}
-
-async fn show_reset(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::Reset, token(&uri)))
-}
-
-async fn show_registration(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::Registration, token(&uri)))
-}
-
-async fn show_email_change(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::EmailChange, token(&uri)))
-}
-
-async fn show_email_undo(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::EmailUndo, token(&uri)))
-}
-
-async fn show_deletion(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::Deletion, token(&uri)))
 }
 
 async fn show_invitation(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -158,10 +145,6 @@ async fn show_sign_in(State(app): State<App>, headers: HeaderMap, uri: Uri) -> R
     view::render(&app, &headers, &view)
 }
 
-async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::Unsubscription, token(&uri)))
-}
-
 /// Ends notifications: for the page's own form, and for one-click requests of mailbox providers (RFC 8058). The token
 /// in the URL is the only credential, so a page without the token can't unsubscribe a user.
 async fn unsubscribe(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -180,11 +163,7 @@ async fn submit_reset(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let view = match read(request).await {
-        Ok(form) => conclude(Page::Reset, timeout(FORM_TIMEOUT, reset(&app, &form, from)).await, form),
-        Err(problem) => View::again(Page::Reset, Form::default(), problem),
-    };
-    view::render(&app, &headers, &view)
+    submit(&app, &headers, request, Page::Reset, async |form: &Form| reset(&app, form, from).await).await
 }
 
 async fn submit_registration(
@@ -194,14 +173,8 @@ async fn submit_registration(
     request: Request,
 ) -> Response {
     let language = view::language(&headers);
-    let view = match read(request).await {
-        Ok(form) => {
-            let outcome = timeout(FORM_TIMEOUT, register(&app, &form, language, from)).await;
-            conclude(Page::Registration, outcome, form)
-        }
-        Err(problem) => View::again(Page::Registration, Form::default(), problem),
-    };
-    view::render(&app, &headers, &view)
+    let register = async |form: &Form| register(&app, form, language, from).await;
+    submit(&app, &headers, request, Page::Registration, register).await
 }
 
 async fn confirm_email(
@@ -210,40 +183,33 @@ async fn confirm_email(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let view = match read(request).await {
-        Ok(form) => {
-            let confirmed = email_change::confirm(&app, &form.token, from);
-            conclude(Page::EmailChange, timeout(FORM_TIMEOUT, done(confirmed, Done::EmailChanged)).await, form.clone())
-        }
-        Err(problem) => View::again(Page::EmailChange, Form::default(), problem),
-    };
-    view::render(&app, &headers, &view)
+    let confirm = async |form: &Form| done(email_change::confirm(&app, &form.token, from), Done::EmailChanged).await;
+    submit(&app, &headers, request, Page::EmailChange, confirm).await
 }
 
 async fn undo_email(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
-    let view = match read(request).await {
-        Ok(form) => {
-            let undone = email_change::undo(&app, &form.token);
-            conclude(Page::EmailUndo, timeout(FORM_TIMEOUT, done(undone, Done::EmailRestored)).await, form.clone())
-        }
-        Err(problem) => View::again(Page::EmailUndo, Form::default(), problem),
-    };
-    view::render(&app, &headers, &view)
+    let undo = async |form: &Form| done(email_change::undo(&app, &form.token), Done::EmailRestored).await;
+    submit(&app, &headers, request, Page::EmailUndo, undo).await
 }
 
 async fn cancel_deletion(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+    let cancel = async |form: &Form| done(deletion::cancel_by_token(&app, &form.token), Done::DeletionCancelled).await;
+    submit(&app, &headers, request, Page::Deletion, cancel).await
+}
+
+/// Reads the form of a page, handles it, and shows the outcome.
+async fn submit(
+    app: &App,
+    headers: &HeaderMap,
+    request: Request,
+    page: Page,
+    handle: impl AsyncFnOnce(&Form) -> Result<Done, Problem>,
+) -> Response {
     let view = match read(request).await {
-        Ok(form) => {
-            let cancelled = deletion::cancel_by_token(&app, &form.token);
-            conclude(
-                Page::Deletion,
-                timeout(FORM_TIMEOUT, done(cancelled, Done::DeletionCancelled)).await,
-                form.clone(),
-            )
-        }
-        Err(problem) => View::again(Page::Deletion, Form::default(), problem),
+        Ok(form) => conclude(page, timeout(FORM_TIMEOUT, handle(&form)).await, form),
+        Err(problem) => View::again(page, Form::default(), problem),
     };
-    view::render(&app, &headers, &view)
+    view::render(app, headers, &view)
 }
 
 /// Converts the outcome of an operation without a result.

@@ -18,6 +18,7 @@ use mainstay_kernel::{
     database::{
         Connection, after_commit,
         condition::Condition,
+        convert,
         integrity::corrupt,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
     },
@@ -166,8 +167,7 @@ pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<()> {
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: MailId) -> Result<Mail> {
     let query = mails::table.find(id).select((Row::as_select(), mails::due_at)).for_no_key_update();
-    let row: Option<Stored> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("mail"))?.try_into()
+    convert::found::<Stored, _>(query.first(&mut &*connection).await, "mail")
 }
 
 /// Stores the new state of a locked mail.
@@ -190,8 +190,7 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
     let query: mails::BoxedQuery<'_, diesel::pg::Pg> = mails::table.into_boxed();
     let query = query.filter(Condition::plain("mails.state IN (3, 4)"));
     let query = query.order((mails::finished_at.desc(), mails::id.desc())).limit(limit);
-    let rows: Vec<Stored> = query.select((Row::as_select(), mails::due_at)).load(connection).await?;
-    rows.into_iter().map(Mail::try_from).collect()
+    convert::all::<Stored, _>(query.select((Row::as_select(), mails::due_at)).load(connection).await)
 }
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.

@@ -166,11 +166,6 @@ impl Operation {
         }
     }
 
-    /// Returns the position in a list, newest first.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
-    }
-
     /// Records the progress of a running operation.
     ///
     /// # Errors

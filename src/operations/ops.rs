@@ -120,13 +120,9 @@ pub async fn cancel(
 }
 
 /// Returns a page of operations plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, permit: Permit, kinds: Kinds, page: Page) -> Result<Listed<Operation>> {
     let (visibility, hidden) = (permit.visibility(), kinds.hidden(&permit));
-    let total = page.total(store::total(connection, visibility, &hidden)).await?;
-    Ok((store::list(connection, visibility, &hidden, page.and_next()).await?, total))
+    store::list(connection, visibility, &hidden, page).await
 }
 
 /// Returns a page of an operation's invalid rows plus one more if another page follows, and the total unless paging by

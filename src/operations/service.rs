@@ -18,6 +18,7 @@ use mainstay_kernel::{
         render::time,
         watch::{self, Event, Topic},
     },
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -107,7 +108,7 @@ impl OperationService for Operations {
         let pager = call.pager(&self.app)?;
         let (permit, kinds) = (call.permit()?, self.app.part::<Kinds>().clone());
         let list = async move |connection: &_| ops::list(connection, permit, kinds, pager.page).await;
-        let (operations, meta) = call.list(&self.app, pager, list, Operation::key).await?;
+        let (operations, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListOperationsResponse { data: operations.into_iter().map(render).collect(), meta })
     }
 

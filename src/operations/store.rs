@@ -15,15 +15,15 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection, convert,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Reason, Result},
     id::AccountId,
-    page::{Page, Start, Total},
+    page::{Listed, Page, Start},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -127,15 +127,13 @@ pub async fn get(
     id: OperationId,
 ) -> Result<Operation> {
     let query = readable(visibility, hidden).filter(operations::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("operation"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "operation")
 }
 
 /// Returns the operations with these ids, in no particular order.
 pub async fn get_batch(connection: &mut Connection, ids: &[OperationId]) -> Result<Vec<Operation>> {
     let query = operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(connection).await?;
-    rows.into_iter().map(Operation::try_from).collect()
+    convert::all::<Row, _>(query.load(connection).await)
 }
 
 /// Returns one operation that is visible to the caller, locked until the transaction ends.
@@ -158,20 +156,12 @@ pub async fn lock(
 
 /// Returns a page of operations, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     hidden: &[&'static str],
     page: Page,
-) -> Result<Vec<Operation>> {
-    let query = newest_first!(readable(visibility, hidden), operations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Operation::try_from).collect()
-}
-
-/// Counts the operations that are visible to the caller, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, hidden: &[&'static str]) -> Result<Total> {
-    let limited = readable(visibility, hidden).select(operations::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Operation>> {
+    listed!(connection, readable(visibility, hidden), operations::created_at, page, Row => Operation)
 }
 
 /// Stores a new operation.
@@ -239,9 +229,6 @@ pub async fn insert_errors(connection: &mut Connection, operation: OperationId, 
 }
 
 /// Returns at most `limit` operations that have not ended nor changed since `before`, and whose kind is none of these.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn orphans(
     connection: &mut Connection,
     kinds: Vec<&'static str>,
@@ -255,9 +242,6 @@ pub async fn orphans(
 
 /// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may
 /// have a million invalid rows, which one statement that removed them with it might never complete in time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_expired_errors(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM operation_errors WHERE ctid = ANY (ARRAY( \
                          SELECT operation_errors.ctid FROM operation_errors \
@@ -267,9 +251,6 @@ pub async fn delete_expired_errors(connection: &mut Connection, before: DateTime
 }
 
 /// Removes at most `limit` operations that ended before `before` and have no invalid rows left; returns how many.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM operations WHERE id = ANY (ARRAY( \
                          SELECT id FROM operations WHERE finished_at < $1 \

@@ -55,9 +55,6 @@ pub enum State {
 }
 
 /// Returns how complete the sample data is: the first person is its first row, the newcomer its last.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn state(app: &App) -> Result<State> {
     let [first, last] = [AGENTS[0].email(), NEWCOMER.email()].map(|email| EmailAddress::parse(&email));
     let (first, last) = (first?, last?);
@@ -73,9 +70,6 @@ pub async fn state(app: &App) -> Result<State> {
 }
 
 /// Returns whether any person has signed in, who may have changed the sample data.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn is_used(app: &App) -> Result<bool> {
     app.database.autocommit(async |connection| session::any(connection).await).await
 }

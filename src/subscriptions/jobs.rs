@@ -28,7 +28,3 @@ impl Handler for SyncSubscription {
         ops::sync(app, self, ops::Entry::Added).await
     }
 }
-
-pub(super) async fn ask_about_subscriptions(app: App) -> Result<usize> {
-    ops::query_due(&app).await
-}

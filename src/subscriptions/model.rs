@@ -30,7 +30,6 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     numbered::numbered,
-    page::Key,
 };
 
 pub use snapshot::{Invoice, InvoiceRefund, Period, Phase, Snapshot};
@@ -355,11 +354,6 @@ impl Subscription {
     #[must_use]
     fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
-    }
-
-    /// Returns the position in a list.
-    pub fn page_key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

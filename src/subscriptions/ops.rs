@@ -105,19 +105,12 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SubscriptionId) -
 }
 
 /// Returns a page of subscriptions plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Subscription>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Removes the subscriptions of removed accounts, with their jobs, and returns their ids. Foreign keys must be
 /// suspended.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Uuid>> {
     let ids = store::erase(connection, accounts).await?;
     jobs::forget::<SettleSubscription>(connection, &ids).await?;

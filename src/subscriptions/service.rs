@@ -9,7 +9,7 @@ use crate::{
     payments::settlement::ops::IntentContext,
     subscriptions::{
         convert::render,
-        model::{Cancellation, Filter, Status, Subscription},
+        model::{Cancellation, Filter, Status},
         ops,
     },
 };
@@ -18,6 +18,7 @@ use mainstay_kernel::{
     caller::Visibility,
     grpc::{Call, Reply},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -67,7 +68,7 @@ impl SubscriptionService for Subscriptions {
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (subscriptions, meta) = call.list(&self.app, pager, list, Subscription::page_key).await?;
+        let (subscriptions, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         let data = subscriptions.into_iter().map(|subscription| render(subscription, is_staff)).collect();
         call.read(pb::ListSubscriptionsResponse { data, meta })
     }

@@ -22,16 +22,16 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection, convert,
         integrity::{corrupt, one_row},
-        seek::{newest_first, seek},
+        seek::{listed, seek},
         statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Key, Page, Total},
+    page::{Key, Listed, Page},
 };
 
 attempt_lease_row!(subscriptions);
@@ -184,8 +184,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     let query = visible(visibility).filter(subscriptions::id.eq(id)).select(CustomerRow::as_select());
-    let row: Option<CustomerRow> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+    convert::found::<CustomerRow, _>(query.first(&mut &*connection).await, "subscription")
 }
 
 /// Returns one subscription that is visible to the caller, locked against changes until the transaction ends.
@@ -213,28 +212,19 @@ pub async fn find(
         (None, Some(gateway_id)) => at.filter(subscriptions::gateway_id.eq(gateway_id)),
         (None, None) => return Ok(None),
     };
-    let row: Option<CustomerRow> = at.select(CustomerRow::as_select()).first(connection).await.optional()?;
-    row.map(Subscription::try_from).transpose()
+    convert::optional::<CustomerRow, _>(at.select(CustomerRow::as_select()).first(connection).await)
 }
 
 /// Returns a page of subscriptions, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<Subscription>> {
-    let query = newest_first!(matching(visibility, filter), subscriptions::created_at, page);
-    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Subscription::try_from).collect()
-}
-
-/// Counts the subscriptions that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // The list's order makes the planner read an index, and only up to the bound.
-    let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
-    let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Subscription>> {
+    // The order makes the planner read an index for the total, and only up to the bound.
+    let ordered = || matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
+    listed!(connection, ordered(), subscriptions::created_at, page, CustomerRow => Subscription)
 }
 
 /// Stores the intent of a subscription; returns it with the gateway's id of the account's customer.

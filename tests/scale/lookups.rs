@@ -114,14 +114,12 @@ async fn people(server: &Server) -> anyhow::Result<()> {
                             for start in starts(key) {
                                 user::list(connection, visibility, &filter, start.page(21)).await?;
                             }
-                            user::total(connection, visibility, &filter).await?;
                         }
                     }
                 }
             }
             let by_address = Filter { email: Some(email), ..Filter::default() };
             user::list(connection, Visibility::All, &by_address, Page::first(21)).await?;
-            user::total(connection, Visibility::All, &by_address).await?;
             Ok(())
         });
         task.await.map_err(plain)?;
@@ -152,7 +150,6 @@ async fn services(server: &Server) -> anyhow::Result<()> {
                 for start in starts(Key { rank: None, time: key.created_at, id: id.0 }) {
                     service_key::list(connection, visibility, filter, start.page(21)).await?;
                 }
-                service_key::total(connection, visibility, filter).await?;
             }
             Ok(())
         });
@@ -173,9 +170,6 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
                     operation::list(connection, visibility, &[], start.page(21)).await?;
                 }
                 operation::errors(connection, id, start.page(21)).await?;
-            }
-            for visibility in [Visibility::All, account, owner] {
-                operation::total(connection, visibility, &[]).await?;
             }
             Ok(())
         });

@@ -62,18 +62,16 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
         let price = product::lock(connection, offered).await?;
         product::find_all(connection, &[offered]).await?;
         product::get(connection, offered).await?;
-        product::total(connection).await?;
-        for start in starts(price.key()) {
+        for start in starts(Key::new(price.created_at, price.id.0)) {
             product::list(connection, start.page(21)).await?;
         }
         let back = refund::lock(connection, refund).await?;
         refund::get(connection, Visibility::Account(back.account), refund).await?;
         let paid = payment::lock(connection, Visibility::All, back.payment).await?;
         payment::get(connection, Visibility::Account(paid.account), paid.id).await?;
-        for start in starts(back.page_key()) {
+        for start in starts(Key::new(back.created_at, back.id.0)) {
             refund::list(connection, paid.id, start.page(21)).await?;
         }
-        refund::total(connection, paid.id).await?;
         refund::given_back(connection, paid.id).await?;
         sandbox::find(connection, 1, paid.id.0).await?;
         let there = [("re_1".to_owned(), paid.state.gateway_id().unwrap_or("pi_1").to_owned())];
@@ -82,18 +80,16 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
             for account in [None, Some(current.account)] {
                 for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
                     let filter = orders::Filter { statuses, account, number: None };
-                    for start in starts(current.key()) {
+                    for start in starts(Key::new(current.created_at, id.0)) {
                         order::list(connection, visibility, &filter, start.page(21)).await?;
                     }
-                    order::total(connection, visibility, &filter).await?;
                 }
                 for order in [None, Some(id)] {
                     for statuses in [vec![], vec![effect::Status::Pending], vec![effect::Status::Succeeded]] {
                         let filter = payments::Filter { statuses, account, order };
-                        for start in starts(paid.page_key()) {
+                        for start in starts(Key::new(paid.created_at, paid.id.0)) {
                             payment::list(connection, visibility, &filter, start.page(21)).await?;
                         }
-                        payment::total(connection, visibility, &filter).await?;
                     }
                 }
             }
@@ -110,7 +106,7 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
         subscription::get(connection, Visibility::Account(subscription.account), id).await?;
         subscription::find(connection, "stripe", Some(id), None).await?;
         subscription::find(connection, "stripe", None, subscription.state.gateway_id()).await?;
-        for start in [Start::Offset(0), Start::After(subscription.page_key())] {
+        for start in [Start::Offset(0), Start::After(Key::new(subscription.created_at, id.0))] {
             subscription::due(connection, subscription.created_at, start.page(500)).await?;
         }
         sandbox::subscription::find(connection, id.0).await?;
@@ -119,10 +115,9 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
             for account in [None, Some(subscription.account)] {
                 for statuses in [vec![], vec![subscriptions::Status::Pending], vec![subscriptions::Status::Active]] {
                     let filter = subscriptions::Filter { statuses, account };
-                    for start in starts(subscription.page_key()) {
+                    for start in starts(Key::new(subscription.created_at, id.0)) {
                         subscription::list(connection, visibility, &filter, start.page(21)).await?;
                     }
-                    subscription::total(connection, visibility, &filter).await?;
                 }
             }
         }

@@ -14,6 +14,7 @@ pub mod after_commit;
 pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
+pub mod convert;
 pub mod count;
 pub mod idempotency;
 pub mod integrity;
@@ -312,6 +313,16 @@ pub fn violated_unique(error: &DieselError) -> Option<&str> {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => info.constraint_name(),
         _ => None,
+    }
+}
+
+/// Returns a conversion of errors: the violation of this unique constraint is `ALREADY_EXISTS` with this message.
+pub fn already_exists(constraint: &str, message: &'static str) -> impl FnOnce(DieselError) -> Error {
+    move |error| {
+        if violated_unique(&error) == Some(constraint) {
+            return Error::with_message(Reason::AlreadyExists, message).caused_by(error);
+        }
+        error.into()
     }
 }
 

@@ -205,6 +205,12 @@ impl Error {
     }
 }
 
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl<R: Catalogued> From<R> for Error {
     fn from(reason: R) -> Self {
         Self::new(reason)

@@ -18,6 +18,13 @@ pub struct Key {
     pub id: Uuid,
 }
 
+impl Key {
+    /// Returns the position in a list that is sorted by time.
+    pub fn new(time: DateTime<Utc>, id: Uuid) -> Self {
+        Self { rank: None, time, id }
+    }
+}
+
 /// The beginning of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {

@@ -13,15 +13,15 @@
 //! repetition after a crash finds the rest.
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    QueryableByName,
-    sql_types::{BigInt, Text, Uuid as SqlUuid},
-};
+use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl as _;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::{database::Connection, error::Result};
+use crate::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+};
 
 /// The reason to keep a column with the id of a user.
 pub const ANONYMOUS: &str = "The id leads to the anonymized user.";
@@ -203,8 +203,8 @@ impl Personal {
         let sql = format!(
             "SELECT count(*) AS count FROM (SELECT FROM {table} WHERE {condition} AND ({blocks}) LIMIT 1) AS row"
         );
-        let row: Count = diesel::sql_query(sql).bind::<SqlUuid, _>(id).get_result(connection).await?;
-        Ok(row.count > 0)
+        let query = diesel::sql_query(sql).bind::<SqlUuid, _>(id).columns::<BigInt>();
+        Ok(query.get_result::<i64>(connection).await? > 0)
     }
 
     /// Counts the rows.
@@ -213,23 +213,8 @@ impl Personal {
     /// Any error of Postgres.
     pub async fn count(&self, connection: &mut Connection, id: Uuid) -> Result<i64> {
         let sql = format!("SELECT count(*) AS count FROM {} WHERE {}", self.table, self.condition());
-        let row: Count = diesel::sql_query(sql).bind::<SqlUuid, _>(id).get_result(connection).await?;
-        Ok(row.count)
+        Ok(diesel::sql_query(sql).bind::<SqlUuid, _>(id).columns::<BigInt>().get_result(connection).await?)
     }
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-/// A row of an export, as JSON.
-#[derive(Debug, QueryableByName)]
-pub struct ExportedRow {
-    /// The object, without a line break.
-    #[diesel(sql_type = Text)]
-    pub line: String,
 }
 
 /// Columns that no export has: secrets, their hashes, and binary columns, which are such or contents of files.
@@ -247,15 +232,16 @@ pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], i
     };
     let condition = declarations.iter().map(condition).collect::<Vec<_>>().join(" OR ");
     let Some(first) = declarations.first() else { return Ok(()) };
-    let columns: Vec<ExportedRow> = diesel::sql_query(format!(
+    let columns: Vec<String> = diesel::sql_query(format!(
         "SELECT 't.' || quote_ident(attname::text) AS line FROM pg_attribute \
          WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped \
          AND atttypid NOT IN ('bytea'::regtype, 'tsvector'::regtype) AND attname !~ '{SECRET}' ORDER BY attnum"
     ))
     .bind::<Text, _>(first.table)
+    .columns::<Text>()
     .load(connection)
     .await?;
-    let columns = columns.into_iter().map(|column| column.line).collect::<Vec<_>>().join(", ");
+    let columns = columns.join(", ");
     // A parameter can't be in a statement that declares a cursor. A UUID needs no quotation.
     let condition = condition.replace("$1", &format!("'{id}'::uuid"));
     // A function with the columns as arguments would have at most 100 of them, so 50 columns.
@@ -268,12 +254,12 @@ pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], i
     Ok(())
 }
 
-/// Reads the next rows of the cursor; none after the last one.
+/// Reads the next rows of the cursor, each as a JSON object without a line break; none after the last one.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn next_rows(connection: &mut Connection) -> Result<Vec<ExportedRow>> {
-    Ok(diesel::sql_query(format!("FETCH {BATCH} FROM exported")).load(connection).await?)
+pub async fn next_rows(connection: &mut Connection) -> Result<Vec<String>> {
+    Ok(diesel::sql_query(format!("FETCH {BATCH} FROM exported")).columns::<Text>().load(connection).await?)
 }
 
 /// Closes the cursor.
@@ -341,14 +327,13 @@ impl PersonalTables {
                 |(^|_)(email|address|phone)$' \
               OR EXISTS (SELECT FROM pg_constraint WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey) \
                 AND confrelid IN ('public.users'::regclass, 'public.accounts'::regclass))) ORDER BY 1";
-        let columns: Vec<ExportedRow> = diesel::sql_query(SQL).load(connection).await?;
-        let columns = columns.into_iter().map(|column| column.line);
+        let columns: Vec<String> = diesel::sql_query(SQL).columns::<Text>().load(connection).await?;
         let is_declared = |column: &String| {
             self.0
                 .iter()
                 .any(|declaration| declaration.covers().any(|name| format!("{}.{name}", declaration.table) == *column))
         };
-        Ok(columns.filter(|column| !is_declared(column)).collect())
+        Ok(columns.into_iter().filter(|column| !is_declared(column)).collect())
     }
 
     /// Returns the declarations whose rows an export of an owner has, by their table.

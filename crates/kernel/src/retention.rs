@@ -13,10 +13,14 @@
 //! A declaration with a setting is a variable of the configuration. The module's scheduled task removes what is older than
 //! [`Retention::start`].
 
-use diesel::{QueryableByName, sql_types::Text};
+use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl as _;
 
-use crate::{config::Retention, database::Connection, error::Result};
+use crate::{
+    config::Retention,
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+};
 
 /// How long the responses under idempotency keys are kept. After that, a key is rejected until its row is removed.
 pub(crate) const RESPONSES: Retention = Retention::of(
@@ -74,15 +78,9 @@ impl Retentions {
             WHERE relkind IN ('r', 'p') AND NOT relispartition AND relpersistence <> 't' \
             AND nspname <> 'information_schema' AND nspname !~ '^pg_' \
             AND relname <> '__diesel_schema_migrations' ORDER BY 1";
-        let tables: Vec<TableName> = diesel::sql_query(SQL).load(connection).await?;
+        let tables: Vec<String> = diesel::sql_query(SQL).columns::<Text>().load(connection).await?;
         let is_declared =
             |name: &String| self.0.iter().any(|declaration| declaration.tables().contains(&name.as_str()));
-        Ok(tables.into_iter().map(|table| table.name).filter(|name| !is_declared(name)).collect())
+        Ok(tables.into_iter().filter(|name| !is_declared(name)).collect())
     }
-}
-
-#[derive(QueryableByName)]
-struct TableName {
-    #[diesel(sql_type = Text)]
-    name: String,
 }

@@ -152,9 +152,6 @@ pub async fn newest(connection: &mut Connection, count: i64) -> Result<Vec<Post>
 }
 
 /// Returns the posts that were published earlier under the slug that a post has now.
-///
-/// # Errors
-/// Any database error.
 pub async fn earlier_owners(connection: &mut Connection, id: PostId) -> Result<Vec<PostId>> {
     let slug = store::find(connection, &Name::Id(id), false).await?.map(|post| post.slug);
     store::earlier_owners(connection, slug.into_iter().collect()).await
@@ -305,9 +302,6 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
 
 /// Publishes a scheduled post if its time has come, by the clock of Postgres, which its job waited for. If the post was
 /// rescheduled to a later time, the job runs again then.
-///
-/// # Errors
-/// Any database error.
 pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<()> {
     database.transaction(async move |work: &mut Work| publish_if_due(work, id, now).await).await
 }
@@ -327,9 +321,6 @@ async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Resu
 }
 
 /// Removes at most `limit` posts of accounts that are removed, with their jobs; returns their ids.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], limit: i64) -> Result<Vec<uuid::Uuid>> {
     let erased = store::erase(connection, accounts, limit).await?;
     let changes: Vec<_> = erased.iter().map(|(id, account, version)| change(*id, *account, *version, true)).collect();
@@ -340,9 +331,6 @@ pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], l
 }
 
 /// Removes at most [`personal::BATCH`] posts of an account, and the references to their files; returns how many.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase_some(connection: &mut Connection, account: uuid::Uuid, now: DateTime<Utc>) -> Result<usize> {
     let ids = erase(connection, &[AccountId(account)], personal::BATCH).await?;
     files::detach(connection, &ids, now).await?;

@@ -78,9 +78,6 @@ impl PublishedPosts {
     }
 
     /// Returns a page of published posts.
-    ///
-    /// # Errors
-    /// Any database error.
     pub async fn list(&self, app: &App, filter: Filter, pager: Pager) -> Result<pb::ListPostsResponse> {
         // Only the most frequent requests are cached, because anonymous callers could fill the cache with the others.
         if !filter.query.is_empty() || !pager.is_default() {
@@ -97,9 +94,6 @@ impl PublishedPosts {
     }
 
     /// Returns the feed of the newest `count` posts, as rendered by `render`.
-    ///
-    /// # Errors
-    /// Any database error.
     pub async fn feed(&self, app: &App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<String> {
         let app = app.clone();
         let load = move || newest(app.clone(), count, render);

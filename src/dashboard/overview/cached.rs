@@ -44,36 +44,24 @@ impl CachedOverviews {
     }
 
     /// Returns the overview of tickets, with the durations of tickets created in the last days.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn tickets(&self, app: &App, days: i32) -> Result<pb::TicketOverview> {
         let read = move |app: App, now| async move { Ok(tickets(ops::tickets(&app, ago(now, days), now).await?, now)) };
         get_or_read(&self.tickets, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of the orders and payments that were created in the last days.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn sales(&self, app: &App, days: i32) -> Result<pb::SalesOverview> {
         let read = move |app: App, now| async move { Ok(sales(ops::sales(&app, ago(now, days)).await?, now)) };
         get_or_read(&self.sales, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of the sign-ins of the last days.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn sign_ins(&self, app: &App, days: i32) -> Result<pb::SignInOverview> {
         let read = move |app: App, now| async move { Ok(sign_ins(&ops::sign_ins(&app, ago(now, days)).await?, now)) };
         get_or_read(&self.sign_ins, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of background work.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn work(&self, app: &App) -> Result<pb::WorkOverview> {
         let read = |app: App, now| async move { Ok(work(ops::work(&app, ago(now, 1)).await?, now)) };
         get_or_read(&self.work, app, "", read).await

@@ -42,17 +42,11 @@ pub struct Work {
 }
 
 /// Returns the statistics of tickets; the durations are those of tickets created since a time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn tickets(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
     app.database.query(REACH, async move |connection| tickets::stats(connection, since, now).await).await
 }
 
 /// Returns the statistics of the orders and payments that were created since a time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn sales(app: &App, since: DateTime<Utc>) -> Result<Sales> {
     app.database
         .query(REACH, async move |connection| {
@@ -66,17 +60,11 @@ pub async fn sales(app: &App, since: DateTime<Utc>) -> Result<Sales> {
 }
 
 /// Returns the hours that began since a time and had sign-ins, oldest first.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
     app.database.read(async move |connection| sign_ins::hours(connection, since).await).await
 }
 
 /// Returns the statistics of background work; deliveries count if they were created since a time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
     let work = Modules::of(app).work();
     let lanes = depth::by_lane(app, work.jobs, work.rows).await?;

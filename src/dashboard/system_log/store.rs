@@ -16,7 +16,7 @@ use crate::{
     schema::system_logs as logs,
 };
 use mainstay_kernel::{
-    database::{Connection, condition::Condition, optional_column::optional, seek::seek},
+    database::{Connection, condition::Condition, optional_column::optional, seek::seek, statement::Prepare as _},
     error::{Error, Result},
     page::Page,
 };
@@ -59,9 +59,6 @@ impl TryFrom<(Row, String)> for Line {
 }
 
 /// Stores lines.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert(connection: &mut Connection, lines: &[Line]) -> Result<()> {
     const SQL: &str = "
         WITH ring AS (UPDATE system_log_ring SET lines = lines + cardinality($1) RETURNING slot)
@@ -83,28 +80,18 @@ pub async fn insert(connection: &mut Connection, lines: &[Line]) -> Result<()> {
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Rotated {
-    #[diesel(sql_type = Bool)]
-    rotated: bool,
-}
-
 /// Advances to the next partition and truncates it, if the current one has enough lines or is old enough; returns
 /// whether it did.
 ///
 /// # Errors
 /// Any error of Postgres, for example when another transaction reads the next partition.
 pub async fn rotate(connection: &mut Connection, max_lines: i64, max_age: TimeDelta) -> Result<bool> {
-    let query = sql_query("SELECT rotate_system_logs($1, $2) AS rotated");
-    let rotated: Rotated =
-        query.bind::<BigInt, _>(max_lines).bind::<Interval, _>(max_age).get_result(connection).await?;
-    Ok(rotated.rotated)
+    let query = sql_query("SELECT rotate_system_logs($1, $2)");
+    let query = query.bind::<BigInt, _>(max_lines).bind::<Interval, _>(max_age).columns::<Bool>();
+    Ok(query.get_result(connection).await?)
 }
 
 /// Returns a page of lines, newest first, without their whole texts unless these are requested.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list(connection: &mut Connection, filter: &Filter, page: Page, texts: bool) -> Result<Vec<Line>> {
     let query = logs::table.select((Row::as_select(), optional(logs::line, texts))).into_boxed();
     let mut query = seek(query, page, "(system_logs.logged_at, system_logs.id)", true);

@@ -34,9 +34,6 @@ pub(crate) async fn begin(app: &App, expires: DateTime<Utc>) -> Result<(Uuid, Ar
 }
 
 /// Schedules the deletion of archives before they expire.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn release(connection: &mut Connection, ids: &[Uuid], now: DateTime<Utc>) -> Result<()> {
     let keys: Vec<_> = ids.iter().map(|id| key(*id)).collect();
     objects::release(connection, &keys, now).await

@@ -22,29 +22,25 @@ use crate::{
 /// The most characters of a media type without its parameters.
 const MAX_CONTENT_TYPE: usize = 127;
 
-pub(crate) fn file(file: File) -> pb::File {
-    let is_ready = matches!(file.state, State::Ready { .. });
-    pb::File {
-        id: Some(file.id.to_string()),
-        account_id: Some(file.account.to_string()),
-        owner_id: Some(file.owner.to_string()),
-        status: Some(file.status().number().into()),
-        name: Some(file.name),
-        content_type: Some(file.content_type),
-        size_bytes: Some(file.size_bytes),
-        sha256: file.sha256.filter(|_| is_ready).map(|hash| hex(&hash)),
-        purpose: Some(file.purpose.number().into()),
-        version: Some(file.version),
-        create_time: Some(time(file.created_at)),
-        update_time: Some(time(file.updated_at)),
-    }
-}
-
 impl Audited for File {
     type Message = pb::File;
 
     fn message(self) -> pb::File {
-        file(self)
+        let is_ready = matches!(self.state, State::Ready { .. });
+        pb::File {
+            id: Some(self.id.to_string()),
+            account_id: Some(self.account.to_string()),
+            owner_id: Some(self.owner.to_string()),
+            status: Some(self.status().number().into()),
+            name: Some(self.name),
+            content_type: Some(self.content_type),
+            size_bytes: Some(self.size_bytes),
+            sha256: self.sha256.filter(|_| is_ready).map(|hash| hex(&hash)),
+            purpose: Some(self.purpose.number().into()),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+        }
     }
 }
 
@@ -54,7 +50,7 @@ pub(crate) fn upload(announced: File, target: Target) -> pb::Upload {
         value: value.to_str().unwrap_or_default().to_owned(),
     };
     pb::Upload {
-        file: Some(file(announced)),
+        file: Some(announced.message()),
         method: Some("PUT".to_owned()),
         headers: target.headers.iter().map(header).collect(),
         url: Some(target.url),

@@ -1,7 +1,7 @@
 //! Files: announced, then uploaded, and immutable from then on.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mainstay_kernel::{id::AccountId, numbered::numbered, page::Key};
+use mainstay_kernel::{id::AccountId, numbered::numbered};
 use uuid::Uuid;
 
 use crate::files::id::FileId;
@@ -137,11 +137,6 @@ impl File {
     /// Returns whether the content can still be uploaded.
     pub fn is_awaited(&self, now: DateTime<Utc>) -> bool {
         matches!(self.state, State::Pending { expires } if now < expires)
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 
     /// Returns the key to which the content is uploaded. The uploaded content is checked and copied, because it may be

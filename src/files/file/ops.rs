@@ -205,8 +205,7 @@ pub(crate) async fn of_link(connection: &mut Connection, id: FileId) -> Result<F
 
 /// Returns a page of files plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<File>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Deletes a file without references.
@@ -255,9 +254,6 @@ async fn reclaim(
 
 /// Removes at most [`personal::BATCH`] files of an account, regardless of references, and schedules the deletion of their contents;
 /// returns how many.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase_some(connection: &mut Connection, account: Uuid, now: DateTime<Utc>) -> Result<usize> {
     let removed = store::erase(connection, &[AccountId(account)], personal::BATCH).await?;
     let count = removed.len();
@@ -274,17 +270,11 @@ pub(crate) struct StoredContent {
 }
 
 /// Counts the ready files of an account or a user.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn count_of(connection: &mut Connection, owner: Uuid) -> Result<i64> {
     store::count_of(connection, owner).await
 }
 
 /// Returns the next contents of the ready files of an account or a user, in the order of their ids; none after the last one.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn contents_of(connection: &mut Connection, owner: Uuid, after: Uuid) -> Result<Vec<StoredContent>> {
     let rows = store::contents_of(connection, owner, FileId(after), CONTENTS).await?;
     Ok(rows.into_iter().map(|(id, size_bytes, key)| StoredContent { id, size_bytes, key }).collect())
@@ -302,9 +292,6 @@ pub(crate) async fn open(app: &App, content: &StoredContent) -> Result<Option<cr
 const CONTENTS: i64 = 100;
 
 /// Removes the files of removed accounts, regardless of references; schedules the deletion of their contents.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], now: DateTime<Utc>) -> Result<()> {
     let removed = store::erase(connection, accounts, i64::MAX).await?;
     reclaim(connection, removed, None, now).await?;
@@ -325,9 +312,6 @@ async fn give_back(connection: &mut Connection, spaces: Vec<(AccountId, i64)>) -
 }
 
 /// Removes the records of deleted objects, and returns the quota that they held.
-///
-/// # Errors
-/// Any database error.
 pub async fn forget(app: &App, keys: Vec<String>) -> Result<()> {
     app.database
         .transaction(async move |work: &mut Work| {
@@ -342,9 +326,6 @@ pub async fn forget(app: &App, keys: Vec<String>) -> Result<()> {
 const BATCH: i64 = 100;
 
 /// Removes files whose uploads expired or that were unreferenced for long enough; returns how many.
-///
-/// # Errors
-/// Any database error.
 pub async fn expire(app: &App, now: DateTime<Utc>) -> Result<usize> {
     let uploads_end = Limits::new(app).uploads_end(now);
     app.database

@@ -4,10 +4,12 @@ mod upload;
 
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     database::Reach,
     error::Result,
     grpc::{Call, Reply},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 use tonic::{Request, Streaming};
@@ -18,7 +20,7 @@ use crate::{
         config::FilesConfig,
         file::{
             convert,
-            model::{File, Filter},
+            model::Filter,
             ops::{self, Limits},
         },
         id::FileId,
@@ -59,7 +61,7 @@ impl FileService for Files {
         let limits = Limits::new(&self.app);
         let reply = call.write(&self.app, async move |work: &mut Work| {
             let file = ops::complete(work, id, content, limits).await?;
-            Ok(pb::CompleteUploadResponse { data: Some(convert::file(file)) })
+            Ok(pb::CompleteUploadResponse { data: Some(file.message()) })
         });
         let reply = reply.await;
         if let Some(key) = key {
@@ -78,7 +80,7 @@ impl FileService for Files {
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
         let file =
             self.app.database.query(REACH, async move |connection| ops::get(connection, permit, id).await).await?;
-        call.read(pb::GetFileResponse { data: Some(convert::file(file)) })
+        call.read(pb::GetFileResponse { data: Some(file.message()) })
     }
 
     async fn list_files(&self, request: Request<pb::ListFilesRequest>) -> Reply<pb::ListFilesResponse> {
@@ -86,8 +88,8 @@ impl FileService for Files {
         let filter = filter(&call.message)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (files, meta) = call.list(&self.app, pager, list, File::key).await?;
-        call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
+        let (files, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListFilesResponse { data: files.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn download_file(&self, request: Request<pb::DownloadFileRequest>) -> Reply<pb::DownloadFileResponse> {

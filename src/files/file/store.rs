@@ -16,15 +16,15 @@ use mainstay_kernel::{
     database::{
         Connection,
         condition::Condition,
-        count,
+        convert,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
         violated_foreign_key,
     },
     error::{Error, Result},
     id::AccountId,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 use uuid::Uuid;
 
@@ -154,8 +154,7 @@ fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
 /// `NOT_FOUND`.
 pub async fn get(mut connection: &Connection, visibility: Option<Visibility>, id: FileId) -> Result<File> {
     let query = reachable(visibility).filter(files::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("file"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut connection).await, "file")
 }
 
 /// Returns a file that the caller manages, locked until the transaction ends.
@@ -180,8 +179,7 @@ pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit
         .select(Row::as_select())
         .for_update()
         .skip_locked();
-    let rows: Vec<Row> = expired.load(connection).await?;
-    rows.into_iter().map(File::try_from).collect()
+    convert::all::<Row, _>(expired.load(connection).await)
 }
 
 /// Stores a new file.
@@ -242,20 +240,12 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 
 /// Returns a page of files that are ready, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<File>> {
-    let query = newest_first!(matching(visibility, filter), files::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(File::try_from).collect()
-}
-
-/// Counts the files of a list, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(files::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<File>> {
+    listed!(connection, matching(visibility, filter), files::created_at, page, Row => File)
 }
 
 /// Returns the files with these ids that are not hidden from the caller, locked until the transaction ends.
@@ -267,8 +257,7 @@ pub async fn lock_all(connection: &mut Connection, visibility: Visibility, ids: 
         .order(files::id)
         .select(Row::as_select());
     let query = query.for_no_key_update();
-    let rows: Vec<Row> = query.load(connection).await?;
-    rows.into_iter().map(File::try_from).collect()
+    convert::all::<Row, _>(query.load(connection).await)
 }
 
 /// Returns the files among these that are visible to an account through their parents.
@@ -347,8 +336,7 @@ pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Res
     let locked_ids: Vec<FileId> = lock.load(connection).await?;
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
     let unlinked = files::table.filter(files::id.eq_any(locked_ids)).filter(not(exists(links)));
-    let rows: Vec<Row> = diesel::delete(unlinked).returning(Row::as_returning()).get_results(connection).await?;
-    rows.into_iter().map(File::try_from).collect()
+    convert::all::<Row, _>(diesel::delete(unlinked).returning(Row::as_returning()).get_results(connection).await)
 }
 
 /// Selects the ready files of an account or a user.
@@ -379,6 +367,5 @@ pub async fn erase(connection: &mut Connection, accounts: &[AccountId], limit: i
     let ids: Vec<FileId> = own.load(connection).await?;
     diesel::delete(file_links::table.filter(file_links::file_id.eq_any(&ids))).execute(connection).await?;
     let erased = diesel::delete(files::table.filter(files::id.eq_any(&ids))).returning(Row::as_returning());
-    let rows: Vec<Row> = erased.get_results(connection).await?;
-    rows.into_iter().map(File::try_from).collect()
+    convert::all::<Row, _>(erased.get_results(connection).await)
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::proto::identity::v1::Reason as IdentityReason;
-use mainstay_kernel::{error::Result, id::AccountId, page::Key};
+use mainstay_kernel::{error::Result, id::AccountId};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +58,6 @@ impl Account {
     pub fn check_open(&self, now: DateTime<Utc>) -> Result<()> {
         let is_erased = self.deletion_at.is_some_and(|at| at <= now);
         if is_erased { Err(IdentityReason::DeletionBegun.into()) } else { Ok(()) }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

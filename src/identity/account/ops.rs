@@ -109,8 +109,7 @@ pub async fn list(
     page: Page,
 ) -> Result<Listed<Account>> {
     let (visibility, prefix) = (permit.visibility(), name_prefix.as_deref());
-    let total = page.total(store::total(connection, visibility, prefix)).await?;
-    Ok((store::list(connection, visibility, prefix, page.and_next()).await?, total))
+    store::list(connection, visibility, prefix, page).await
 }
 
 /// Updates an account. A patch that changes nothing keeps the version. Whether members need a second factor is up to the

@@ -20,6 +20,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -32,19 +33,15 @@ impl Audited for Account {
     type Message = pb::Account;
 
     fn message(self) -> pb::Account {
-        render(self)
-    }
-}
-
-fn render(account: Account) -> pb::Account {
-    pb::Account {
-        id: Some(account.id.to_string()),
-        name: Some(account.name),
-        version: Some(account.version),
-        create_time: Some(time(account.created_at)),
-        update_time: Some(time(account.updated_at)),
-        require_second_factor: Some(account.requires_second_factor),
-        deletion_time: account.deletion_at.map(time),
+        pb::Account {
+            id: Some(self.id.to_string()),
+            name: Some(self.name),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+            require_second_factor: Some(self.requires_second_factor),
+            deletion_time: self.deletion_at.map(time),
+        }
     }
 }
 
@@ -76,7 +73,7 @@ impl AccountService for Accounts {
         let registration = &self.app.config.section::<IdentityConfig>().registration;
         call.write(&self.app, async move |work: &mut Work| {
             let account = ops::create(work, registration, name).await?;
-            Ok(pb::CreateAccountResponse { data: Some(render(account)) })
+            Ok(pb::CreateAccountResponse { data: Some(account.message()) })
         })
         .await
     }
@@ -85,15 +82,15 @@ impl AccountService for Accounts {
         let call = Call::admit(request)?;
         let (permit, pager, prefix) = (call.permit()?, call.pager(&self.app)?, call.message.name_prefix.clone());
         let list = async move |connection: &_| ops::list(connection, permit, prefix, pager.page).await;
-        let (accounts, meta) = call.list(&self.app, pager, list, Account::key).await?;
-        call.read(pb::ListAccountsResponse { data: accounts.into_iter().map(render).collect(), meta })
+        let (accounts, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListAccountsResponse { data: accounts.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn get_account(&self, request: Request<pb::GetAccountRequest>) -> Reply<pb::GetAccountResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, AccountId::parse(&call.message.account_id)?);
         let account = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetAccountResponse { data: Some(render(account)) })
+        call.read(pb::GetAccountResponse { data: Some(account.message()) })
     }
 
     async fn update_account(&self, request: Request<pb::UpdateAccountRequest>) -> Reply<pb::UpdateAccountResponse> {
@@ -103,7 +100,7 @@ impl AccountService for Accounts {
         let patch = patch(&message, &call.update_paths("account", &message, mask)?)?;
         call.write(&self.app, async move |work: &mut Work| {
             let account = ops::update(work, id, expected, patch).await?;
-            Ok(pb::UpdateAccountResponse { data: Some(render(account)) })
+            Ok(pb::UpdateAccountResponse { data: Some(account.message()) })
         })
         .await
     }

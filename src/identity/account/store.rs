@@ -10,10 +10,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, seek::newest_first, statement::Prepare as _},
-    error::{Error, Result},
+    database::{Connection, convert, seek::listed, statement::Prepare as _},
+    error::Result,
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -77,8 +77,7 @@ pub async fn insert(connection: &Connection, account: &Account) -> Result<()> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: AccountId) -> Result<Account> {
     let query = visible(visibility).filter(accounts::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Account::from).ok_or_else(|| Error::not_found("account"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "account")
 }
 
 /// Returns one account, locked against changes until the transaction ends. The lock also protects the set of its members
@@ -88,8 +87,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: AccountId)
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: AccountId) -> Result<Account> {
     let query = accounts::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Account::from).ok_or_else(|| Error::not_found("account"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "account")
 }
 
 /// Returns whether the data of an account is being erased, or was.
@@ -107,18 +105,10 @@ pub async fn update(connection: &Connection, account: &Account) -> Result<()> {
 
 /// Returns a page of accounts, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     name_prefix: Option<&str>,
     page: Page,
-) -> Result<Vec<Account>> {
-    let query = newest_first!(matching(visibility, name_prefix), accounts::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    Ok(rows.into_iter().map(Account::from).collect())
-}
-
-/// Counts the accounts that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, name_prefix: Option<&str>) -> Result<Total> {
-    let limited = matching(visibility, name_prefix).select(accounts::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Account>> {
+    listed!(connection, matching(visibility, name_prefix), accounts::created_at, page, Row => Account)
 }

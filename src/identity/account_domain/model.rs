@@ -20,7 +20,6 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     numbered::numbered,
-    page::Key,
     secret::random,
 };
 
@@ -212,11 +211,6 @@ impl AccountDomain {
 
     fn next(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

@@ -42,17 +42,11 @@ pub async fn get(connection: &Connection, permit: &Permit, id: AccountDomainId) 
 }
 
 /// Returns the domain of an address, if an account has verified it.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn verified(connection: &Connection, email: &EmailAddress) -> Result<Option<AccountDomain>> {
     store::verified(connection, email.domain()).await
 }
 
 /// Returns whether a person, or another user with the mailbox of the address, was removed from an account.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn is_excluded(
     connection: &Connection,
     account: AccountId,
@@ -69,6 +63,5 @@ pub async fn list(
     account: Option<AccountId>,
     page: Page,
 ) -> Result<Listed<AccountDomain>> {
-    let total = page.total(store::total(connection, permit.visibility(), account)).await?;
-    Ok((store::list(connection, permit.visibility(), account, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), account, page).await
 }

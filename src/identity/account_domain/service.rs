@@ -22,6 +22,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -30,28 +31,24 @@ pub struct AccountDomains {
     pub app: App,
 }
 
-fn render(domain: AccountDomain) -> pb::AccountDomain {
-    pb::AccountDomain {
-        id: Some(domain.id.to_string()),
-        account_id: Some(domain.account.to_string()),
-        role: Some(render_role(domain.member_role()).0),
-        state: Some(domain.state.number().into()),
-        record_name: Some(domain.domain.record_name()),
-        record_value: Some(domain.record_value()),
-        domain: Some(domain.domain.as_str().to_owned()),
-        failed_checks: Some(domain.failures.into()),
-        version: Some(domain.version),
-        create_time: Some(time(domain.created_at)),
-        update_time: Some(time(domain.updated_at)),
-        verify_time: domain.verified_at.map(time),
-    }
-}
-
 impl Audited for AccountDomain {
     type Message = pb::AccountDomain;
 
     fn message(self) -> pb::AccountDomain {
-        render(self)
+        pb::AccountDomain {
+            id: Some(self.id.to_string()),
+            account_id: Some(self.account.to_string()),
+            role: Some(render_role(self.member_role()).0),
+            state: Some(self.state.number().into()),
+            record_name: Some(self.domain.record_name()),
+            record_value: Some(self.record_value()),
+            domain: Some(self.domain.as_str().to_owned()),
+            failed_checks: Some(self.failures.into()),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+            verify_time: self.verified_at.map(time),
+        }
     }
 }
 
@@ -74,7 +71,7 @@ impl AccountDomainService for AccountDomains {
         let (draft, policies) = (draft(&call.message)?, &self.app.contract.policies);
         call.write(&self.app, async move |work: &mut Work| {
             let domain = ops::create(work, policies, draft).await?;
-            Ok(pb::CreateAccountDomainResponse { data: Some(render(domain)) })
+            Ok(pb::CreateAccountDomainResponse { data: Some(domain.message()) })
         })
         .await
     }
@@ -87,8 +84,8 @@ impl AccountDomainService for AccountDomains {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
-        let (domains, meta) = call.list(&self.app, pager, list, AccountDomain::key).await?;
-        call.read(pb::ListAccountDomainsResponse { data: domains.into_iter().map(render).collect(), meta })
+        let (domains, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListAccountDomainsResponse { data: domains.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn get_account_domain(
@@ -98,7 +95,7 @@ impl AccountDomainService for AccountDomains {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, AccountDomainId::parse(&call.message.account_domain_id)?);
         let domain = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetAccountDomainResponse { data: Some(render(domain)) })
+        call.read(pb::GetAccountDomainResponse { data: Some(domain.message()) })
     }
 
     async fn verify_account_domain(
@@ -113,7 +110,7 @@ impl AccountDomainService for AccountDomains {
         let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
             let domain = ops::verify(work, policies, id, expected, &texts).await?;
-            Ok(pb::VerifyAccountDomainResponse { data: Some(render(domain)) })
+            Ok(pb::VerifyAccountDomainResponse { data: Some(domain.message()) })
         })
         .await
     }

@@ -20,10 +20,13 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
+    database::{
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
+        violated_unique, visibility::visible,
+    },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -85,24 +88,14 @@ impl From<&AccountDomain> for Row {
     }
 }
 
-type Boxed<'q> = account_domains::BoxedQuery<'q, diesel::pg::Pg>;
+visible!(account_domains);
 
 fn matching<'q>(visibility: Visibility, account: Option<AccountId>) -> Boxed<'q> {
-    let query = account_domains::table.into_boxed();
-    let query = match visibility {
-        Visibility::All => query,
-        Visibility::Account(own) => query.filter(account_domains::account_id.eq(own)),
-        // A domain belongs to an account alone.
-        Visibility::Principal(_) => query.filter(diesel::dsl::sql::<diesel::sql_types::Bool>("false")),
-    };
+    let query = visible(visibility);
     match account {
         Some(account) => query.filter(account_domains::account_id.eq(account)),
         None => query,
     }
-}
-
-fn read(row: Option<Row>) -> Result<AccountDomain> {
-    row.ok_or_else(|| Error::not_found("mail domain"))?.try_into()
 }
 
 /// Stores a new domain.
@@ -111,12 +104,8 @@ fn read(row: Option<Row>) -> Result<AccountDomain> {
 /// `ALREADY_EXISTS` if the account has the domain.
 pub async fn insert(connection: &Connection, domain: &AccountDomain) -> Result<()> {
     let inserted = diesel::insert_into(account_domains::table).values(Row::from(domain));
-    match inserted.execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("account_domains_account_id_domain_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The account has the domain.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = inserted.execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("account_domains_account_id_domain_key", "The account has the domain."))
 }
 
 /// Counts the domains of an account.
@@ -131,7 +120,7 @@ pub async fn count(connection: &Connection, account: AccountId) -> Result<i64> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: AccountDomainId) -> Result<AccountDomain> {
     let query = matching(visibility, None).filter(account_domains::id.eq(id)).select(Row::as_select());
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "mail domain")
 }
 
 /// Returns one domain, locked against changes until the transaction ends.
@@ -140,22 +129,20 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: AccountDom
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: AccountDomainId) -> Result<AccountDomain> {
     let query = account_domains::table.find(id).select(Row::as_select()).for_no_key_update();
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "mail domain")
 }
 
 /// Returns the verified domain of a name, if an account has one.
 pub async fn verified(connection: &Connection, domain: &str) -> Result<Option<AccountDomain>> {
     let query = account_domains::table.filter(account_domains::domain.eq(domain));
     let query = query.filter(account_domains::state.eq(State::Verified.number())).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(AccountDomain::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Returns at most `limit` verified domains that are to be looked up, the longest due first.
 pub async fn due(connection: &Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<AccountDomain>> {
     let query = account_domains::table.filter(account_domains::due_at.le(now)).order(account_domains::due_at);
-    let rows: Vec<Row> = query.select(Row::as_select()).limit(limit).load(&mut &*connection).await?;
-    rows.into_iter().map(AccountDomain::try_from).collect()
+    convert::all::<Row, _>(query.select(Row::as_select()).limit(limit).load(&mut &*connection).await)
 }
 
 /// Returns the names of lapsed domains of accounts that a user owns, with the names of the accounts.
@@ -198,20 +185,12 @@ pub async fn delete(connection: &Connection, id: AccountDomainId) -> Result<()> 
 
 /// Returns a page of domains, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
-) -> Result<Vec<AccountDomain>> {
-    let query = newest_first!(matching(visibility, account), account_domains::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(AccountDomain::try_from).collect()
-}
-
-/// Counts the domains that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
-    let limited = matching(visibility, account).select(account_domains::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<AccountDomain>> {
+    listed!(connection, matching(visibility, account), account_domains::created_at, page, Row => AccountDomain)
 }
 
 /// Excludes a person who was removed from an account, and the person's mailbox: the address without a tag (RFC 5233).
@@ -239,16 +218,10 @@ pub async fn is_excluded(
     user: Option<UserId>,
     email: &EmailAddress,
 ) -> Result<bool> {
-    #[derive(QueryableByName)]
-    struct Flag {
-        #[diesel(sql_type = diesel::sql_types::Bool)]
-        flag: bool,
-    }
     const SQL: &str = "SELECT EXISTS (SELECT FROM domain_exclusions WHERE account_id = $1 AND (user_id = $2 \
                        OR address_hash = sha256(convert_to($1::text || $3, 'UTF8')))) AS flag";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0);
     let query = query.bind::<diesel::sql_types::Nullable<SqlUuid>, _>(user.map(|user| user.0));
     let mailbox = email.without_tag().unwrap_or_else(|| email.as_str().to_owned());
-    let row: Flag = query.bind::<Text, _>(mailbox).get_result(&mut &*connection).await?;
-    Ok(row.flag)
+    Ok(query.bind::<Text, _>(mailbox).columns::<diesel::sql_types::Bool>().get_result(&mut &*connection).await?)
 }

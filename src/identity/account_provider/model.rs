@@ -6,7 +6,7 @@ use crate::identity::{
     account_provider::{enforced::Enforced, id::AccountProviderId},
     member::model::{AccountRole, MemberRole},
 };
-use mainstay_kernel::{id::AccountId, page::Key};
+use mainstay_kernel::id::AccountId;
 
 /// The claim with the groups of a person, unless the account names another one.
 pub const GROUPS_CLAIM: &str = "groups";
@@ -104,11 +104,6 @@ impl AccountProvider {
     pub fn roles_of(&self, groups: &[String]) -> impl Iterator<Item = MemberRole> {
         let of_groups = self.groups.iter().filter(move |one| groups.contains(&one.group)).map(|one| one.role);
         of_groups.chain([self.default_role()])
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

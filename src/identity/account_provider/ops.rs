@@ -156,8 +156,7 @@ pub async fn list(
     account: Option<AccountId>,
     page: Page,
 ) -> Result<Listed<AccountProvider>> {
-    let total = page.total(store::total(connection, permit.visibility(), account)).await?;
-    Ok((store::list(connection, permit.visibility(), account, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), account, page).await
 }
 
 /// Locks the account and then the provider, as a change does.

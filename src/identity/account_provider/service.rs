@@ -24,6 +24,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -151,7 +152,7 @@ impl AccountProviderService for AccountProviders {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
-        let (providers, meta) = call.list(&self.app, pager, list, AccountProvider::key).await?;
+        let (providers, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         let data = providers.into_iter().map(|provider| self.render(provider)).collect();
         call.read(pb::ListAccountProvidersResponse { data, meta })
     }

@@ -18,10 +18,13 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
-    error::{Error, Reason, Result},
+    database::{
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
+        visibility::visible,
+    },
+    error::{Error, Result},
     id::AccountId,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -105,24 +108,14 @@ fn read_role(text: &str) -> Option<MemberRole> {
     built_in.map_or_else(custom, |number| AccountRole::from_number(number.into()).map(MemberRole::BuiltIn))
 }
 
-type Boxed<'q> = account_providers::BoxedQuery<'q, diesel::pg::Pg>;
+visible!(account_providers);
 
 fn matching<'q>(visibility: Visibility, account: Option<AccountId>) -> Boxed<'q> {
-    let query = account_providers::table.into_boxed();
-    let query = match visibility {
-        Visibility::All => query,
-        Visibility::Account(own) => query.filter(account_providers::account_id.eq(own)),
-        // A provider belongs to an account alone.
-        Visibility::Principal(_) => query.filter(diesel::dsl::sql::<diesel::sql_types::Bool>("false")),
-    };
+    let query = visible(visibility);
     match account {
         Some(account) => query.filter(account_providers::account_id.eq(account)),
         None => query,
     }
-}
-
-fn read(row: Option<Row>) -> Result<AccountProvider> {
-    row.ok_or_else(|| Error::not_found("provider of an account"))?.try_into()
 }
 
 /// Stores a new provider.
@@ -131,12 +124,8 @@ fn read(row: Option<Row>) -> Result<AccountProvider> {
 /// `ALREADY_EXISTS` if the account has one.
 pub async fn insert(connection: &Connection, provider: &AccountProvider) -> Result<()> {
     let inserted = diesel::insert_into(account_providers::table).values(Row::from(provider));
-    match inserted.execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("account_providers_account_id_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The account has a provider.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = inserted.execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("account_providers_account_id_key", "The account has a provider."))
 }
 
 /// Returns one provider that is visible to the caller.
@@ -145,7 +134,7 @@ pub async fn insert(connection: &Connection, provider: &AccountProvider) -> Resu
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: AccountProviderId) -> Result<AccountProvider> {
     let query = matching(visibility, None).filter(account_providers::id.eq(id)).select(Row::as_select());
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "provider of an account")
 }
 
 /// Returns one provider, locked against changes until the transaction ends.
@@ -154,14 +143,13 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: AccountPro
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: AccountProviderId) -> Result<AccountProvider> {
     let query = account_providers::table.find(id).select(Row::as_select()).for_update();
-    read(query.first(&mut &*connection).await.optional()?)
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "provider of an account")
 }
 
 /// Returns the provider of an account, if it has one.
 pub async fn of_account(connection: &Connection, account: AccountId) -> Result<Option<AccountProvider>> {
     let query = account_providers::table.filter(account_providers::account_id.eq(account)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(AccountProvider::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Stores the next version of a locked provider.
@@ -201,20 +189,12 @@ pub async fn outdate_tokens(connection: &Connection, account: AccountId) -> Resu
 
 /// Returns a page of providers, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
-) -> Result<Vec<AccountProvider>> {
-    let query = newest_first!(matching(visibility, account), account_providers::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(AccountProvider::try_from).collect()
-}
-
-/// Counts the providers that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
-    let limited = matching(visibility, account).select(account_providers::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<AccountProvider>> {
+    listed!(connection, matching(visibility, account), account_providers::created_at, page, Row => AccountProvider)
 }
 
 /// Returns the sealed secrets of at most `limit` providers whose ids follow one, in their order.

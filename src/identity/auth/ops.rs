@@ -35,9 +35,6 @@ pub(crate) const DEMO_EMAIL: &str = "demo@example.com";
 
 /// Creates the demo account, an admin, so that a new user can try everything. Only for the private Postgres. Returns
 /// the address and a random password, which can't be shown again, or `None` if any user exists.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> {
     if app.database.autocommit(async |connection| store::any(connection).await).await? {
         return Ok(None);

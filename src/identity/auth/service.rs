@@ -22,14 +22,12 @@ use crate::identity::{
         service::{client_address, device, pair, seconds},
     },
     tokens::Pair,
-    user::{
-        model::{EmailAddress, Language},
-        service as user,
-    },
+    user::model::{EmailAddress, Language},
 };
 use crate::proto::identity::v1::{self as pb, auth_service_server::AuthService};
 use mainstay_kernel::{
     app::App,
+    audit::Audited as _,
     error::{Error, Result},
     grpc::{Call, Reply},
     id::AccountId,
@@ -92,7 +90,7 @@ impl AuthService for Auth {
         let pb::ConfirmRegistrationRequest { token, password, name, account_name, language: tag } = message;
         let new = NewUser { password: password.into(), name, account_name, language: language(tag.as_deref())? };
         let user = registration::confirm(&self.app, &token, new, from).await?;
-        call.read(pb::ConfirmRegistrationResponse { data: Some(user::render(user)) })
+        call.read(pb::ConfirmRegistrationResponse { data: Some(user.message()) })
     }
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {

@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     id::{AccountId, UserId},
     numbered::numbered,
-    page::Key,
 };
 use uuid::Uuid;
 
@@ -94,10 +93,5 @@ impl DataExport {
     #[must_use]
     pub fn fail(self, now: DateTime<Utc>) -> Self {
         Self { status: Status::Failed, finished_at: Some(now), ..self }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }

@@ -88,14 +88,10 @@ pub async fn download_url(app: &App, export: &DataExport) -> Result<Option<Strin
 
 /// Returns a page of exports plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, page: Page) -> Result<Listed<DataExport>> {
-    let total = page.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), page).await
 }
 
 /// Removes exports by a user, or of an account, with their archives; returns how many.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn erase(connection: &mut Connection, owner: Uuid, now: DateTime<Utc>) -> Result<usize> {
     let erased = store::erase(connection, owner, personal::BATCH).await?;
     let archives: Vec<_> = erased.iter().copied().flatten().collect();

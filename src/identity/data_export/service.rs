@@ -5,6 +5,7 @@ use mainstay_kernel::{
     audit::Audited,
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 use tonic::Request;
@@ -19,26 +20,22 @@ pub struct DataExports {
     pub app: App,
 }
 
-fn render(export: DataExport) -> pb::DataExport {
-    pb::DataExport {
-        id: Some(export.id.to_string()),
-        account_id: export.account.map(|account| account.to_string()),
-        state: Some(export.status.number().into()),
-        items_total: Some(export.items_total),
-        items_done: Some(export.items_done),
-        create_time: Some(time(export.created_at)),
-        finish_time: export.finished_at.map(time),
-        expire_time: export.archive.map(|archive| time(archive.expires_at)),
-        size_bytes: export.archive.map(|archive| archive.size_bytes),
-        download_url: None,
-    }
-}
-
 impl Audited for DataExport {
     type Message = pb::DataExport;
 
     fn message(self) -> pb::DataExport {
-        render(self)
+        pb::DataExport {
+            id: Some(self.id.to_string()),
+            account_id: self.account.map(|account| account.to_string()),
+            state: Some(self.status.number().into()),
+            items_total: Some(self.items_total),
+            items_done: Some(self.items_done),
+            create_time: Some(time(self.created_at)),
+            finish_time: self.finished_at.map(time),
+            expire_time: self.archive.map(|archive| time(archive.expires_at)),
+            size_bytes: self.archive.map(|archive| archive.size_bytes),
+            download_url: None,
+        }
     }
 }
 
@@ -52,7 +49,7 @@ impl DataExportService for DataExports {
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         call.write(&self.app, async move |work: &mut Work| {
             let export = ops::create(work, account).await?;
-            Ok(pb::CreateDataExportResponse { data: Some(render(export)) })
+            Ok(pb::CreateDataExportResponse { data: Some(export.message()) })
         })
         .await
     }
@@ -62,7 +59,7 @@ impl DataExportService for DataExports {
         let (permit, id) = (call.permit()?, DataExportId::parse(&call.message.data_export_id)?);
         let export = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         let download_url = ops::download_url(&self.app, &export).await?;
-        call.read(pb::GetDataExportResponse { data: Some(pb::DataExport { download_url, ..render(export) }) })
+        call.read(pb::GetDataExportResponse { data: Some(pb::DataExport { download_url, ..export.message() }) })
     }
 
     async fn list_data_exports(
@@ -73,7 +70,7 @@ impl DataExportService for DataExports {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
-        let (exports, meta) = call.list(&self.app, pager, list, DataExport::key).await?;
-        call.read(pb::ListDataExportsResponse { data: exports.into_iter().map(render).collect(), meta })
+        let (exports, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListDataExportsResponse { data: exports.into_iter().map(Audited::message).collect(), meta })
     }
 }

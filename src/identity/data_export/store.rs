@@ -16,12 +16,12 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique,
+        Connection, convert, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique,
         visibility::visible,
     },
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -115,8 +115,7 @@ pub async fn set_done(connection: &Connection, id: DataExportId, items: i64) -> 
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: DataExportId) -> Result<DataExport> {
     let query = visible(visibility).filter(data_exports::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("data export"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "data export")
 }
 
 /// Returns one export, locked against changes until the transaction ends.
@@ -125,8 +124,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: DataExport
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: DataExportId) -> Result<DataExport> {
     let query = data_exports::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("data export"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "data export")
 }
 
 /// Counts the exports that a user has begun since a time.
@@ -136,16 +134,8 @@ pub async fn count_since(connection: &Connection, user: UserId, since: DateTime<
 }
 
 /// Returns a page of exports, newest first.
-pub async fn list(mut connection: &Connection, visibility: Visibility, page: Page) -> Result<Vec<DataExport>> {
-    let query = newest_first!(visible(visibility), data_exports::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(DataExport::try_from).collect()
-}
-
-/// Counts the exports that are visible to the caller, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
-    let limited = visible(visibility).select(data_exports::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+pub async fn list(connection: &Connection, visibility: Visibility, page: Page) -> Result<Listed<DataExport>> {
+    listed!(connection, visible(visibility), data_exports::created_at, page, Row => DataExport)
 }
 
 /// Removes at most `limit` exports that ended before `before`; returns how many.

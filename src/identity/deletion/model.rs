@@ -5,7 +5,6 @@ use mainstay_kernel::{
     error::Result,
     id::{AccountId, UserId},
     numbered::numbered,
-    page::Key,
 };
 use uuid::Uuid;
 
@@ -121,11 +120,6 @@ impl Deletion {
     #[must_use]
     pub fn finish(self, now: DateTime<Utc>) -> Self {
         Self { state: State::Done, finished_at: Some(now), ..self }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

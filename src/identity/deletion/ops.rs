@@ -44,8 +44,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: DeletionId) -> Re
 
 /// Returns a page of deletions plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Deletion>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Locks a user with the accounts that the user owns, and returns the ownerships, the user, and the number of active admins who

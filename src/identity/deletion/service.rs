@@ -5,6 +5,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::{AccountId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 use tonic::Request;
@@ -97,7 +98,7 @@ impl DeletionService for Deletions {
         let subject = subject(call.message.user_id.as_deref(), call.message.account_id.as_deref())?;
         let filter = Filter { state: call.message.state.and_then(State::from_number), subject };
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (deletions, meta) = call.list(&self.app, pager, list, Deletion::key).await?;
+        let (deletions, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListDeletionsResponse { data: deletions.into_iter().map(render_alone).collect(), meta })
     }
 

@@ -21,10 +21,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
+    database::{Connection, convert, integrity::corrupt, seek::listed, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -129,8 +129,7 @@ pub async fn update(connection: &Connection, deletion: &Deletion) -> Result<()> 
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: DeletionId) -> Result<Deletion> {
     let query = visible(visibility).filter(deletions::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("deletion"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "deletion")
 }
 
 /// Returns one deletion, locked against changes until the transaction ends. The caller has locked its subject.
@@ -139,15 +138,13 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: DeletionId
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: DeletionId) -> Result<Deletion> {
     let query = deletions::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("deletion"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "deletion")
 }
 
 /// Returns the deletions of accounts that were scheduled with a deletion, in the order of the accounts.
 pub async fn scheduled_with(connection: &Connection, id: DeletionId) -> Result<Vec<Deletion>> {
     let query = deletions::table.filter(deletions::with_deletion_id.eq(id)).order(deletions::account_id);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut &*connection).await?;
-    rows.into_iter().map(Deletion::try_from).collect()
+    convert::all::<Row, _>(query.select(Row::as_select()).load(&mut &*connection).await)
 }
 
 /// Returns the accounts whose erasure has begun, which has ended their memberships, and of whose deletion only these users were
@@ -158,14 +155,7 @@ pub async fn being_erased_of(connection: &Connection, users: &[UserId]) -> Resul
         OR with_deletion_id IN (SELECT id FROM deletions WHERE user_id = ANY ($2)))";
     let query =
         diesel::sql_query(SQL).bind::<SmallInt, _>(State::Erasing.number()).bind::<Array<SqlUuid>, _>(users.to_vec());
-    let rows: Vec<BeingErased> = query.load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(|row| row.account_id).collect())
-}
-
-#[derive(QueryableByName)]
-struct BeingErased {
-    #[diesel(sql_type = SqlUuid)]
-    account_id: AccountId,
+    Ok(query.columns::<SqlUuid>().load(&mut &*connection).await?)
 }
 
 /// Returns at most `limit` deletions that are open although their time was over at `before`, the earliest first.
@@ -177,20 +167,12 @@ pub async fn late(connection: &Connection, before: DateTime<Utc>, limit: i64) ->
 
 /// Returns a page of deletions, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<Deletion>> {
-    let query = newest_first!(matching(visibility, filter), deletions::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Deletion::try_from).collect()
-}
-
-/// Counts the deletions that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(deletions::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Deletion>> {
+    listed!(connection, matching(visibility, filter), deletions::created_at, page, Row => Deletion)
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -229,15 +211,13 @@ pub async fn insert_notice(connection: &Connection, notice: &Notice) -> Result<(
 /// Returns the notices of a deletion.
 pub async fn notices(connection: &Connection, deletion: DeletionId) -> Result<Vec<Notice>> {
     let query = deletion_notices::table.filter(deletion_notices::deletion_id.eq(deletion));
-    let rows: Vec<NoticeRow> = query.select(NoticeRow::as_select()).load(&mut &*connection).await?;
-    rows.into_iter().map(Notice::try_from).collect()
+    convert::all::<NoticeRow, _>(query.select(NoticeRow::as_select()).load(&mut &*connection).await)
 }
 
 /// Returns a notice; `None` if it was removed.
 pub async fn notice(connection: &Connection, id: DeletionNoticeId) -> Result<Option<Notice>> {
     let query = deletion_notices::table.find(id).select(NoticeRow::as_select());
-    let row: Option<NoticeRow> = query.first(&mut &*connection).await.optional()?;
-    row.map(Notice::try_from).transpose()
+    convert::optional::<NoticeRow, _>(query.first(&mut &*connection).await)
 }
 
 /// Stores the hash of the token that is sent with a notice.

@@ -27,9 +27,6 @@ pub async fn person(connection: &Connection, visibility: Visibility, id: UserId)
 }
 
 /// Returns the person with an address; `None` also if the person is not visible to the caller.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn person_with_address(
     connection: &mut Connection,
     visibility: Visibility,
@@ -55,9 +52,6 @@ pub async fn members(connection: &Connection, visibility: Visibility, account: A
 }
 
 /// Returns whether a user is an active member of an account. The staff are no members of the accounts that they reach.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn is_member(connection: &Connection, account: AccountId, user: UserId) -> Result<bool> {
     Ok(members::find_active(connection, account, user).await?.is_some())
 }

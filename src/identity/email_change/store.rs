@@ -15,7 +15,7 @@ use crate::{
     schema::email_changes,
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::corrupt, statement::Prepare as _},
+    database::{Connection, convert, integrity::corrupt, statement::Prepare as _},
     error::{Error, Result},
     id::UserId,
 };
@@ -69,8 +69,7 @@ pub async fn insert(connection: &mut Connection, change: &EmailChange) -> Result
 /// Returns one change that has not expired.
 pub async fn find(connection: &mut Connection, id: EmailChangeId, now: DateTime<Utc>) -> Result<Option<EmailChange>> {
     let query = email_changes::table.filter(email_changes::id.eq(id)).filter(email_changes::expires_at.gt(now));
-    let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
-    row.map(EmailChange::try_from).transpose()
+    convert::optional::<Row, _>(query.select(Row::as_select()).first(connection).await)
 }
 
 /// Returns the change that a token was sent for; `None` if the token is invalid.
@@ -81,8 +80,7 @@ pub async fn by_token(
 ) -> Result<Option<EmailChange>> {
     let query = email_changes::table.filter(email_changes::token_hash.eq(token_hash.to_vec()));
     let query = query.filter(email_changes::expires_at.gt(now)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
-    row.map(EmailChange::try_from).transpose()
+    convert::optional::<Row, _>(query.first(connection).await)
 }
 
 /// Stores the hash of the token that is sent for a change, unless the change was confirmed since it was read.

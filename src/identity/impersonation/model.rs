@@ -3,10 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::identity::impersonation::id::ImpersonationId;
-use mainstay_kernel::{
-    id::{AccountId, UserId},
-    page::Key,
-};
+use mainstay_kernel::id::{AccountId, UserId};
 
 /// An impersonation to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +40,5 @@ impl Impersonation {
         let Draft { user, account, reason, life, allows_writes } = draft;
         let (id, expires_at, ended_at) = (ImpersonationId::generate(now), now + life, None);
         Self { id, user, account, impersonator, reason, allows_writes, created_at: now, expires_at, ended_at }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }

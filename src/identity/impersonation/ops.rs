@@ -103,8 +103,7 @@ async fn target(connection: &Connection, draft: &Draft) -> Result<(User, Member)
 /// Returns a page of the impersonations that last, plus one more if another page follows, and the total unless paging by key.
 pub async fn list(app: &App, connection: &Connection, _: Permit, page: Page) -> Result<Listed<Impersonation>> {
     let now = app.clock.now();
-    let total = page.total(store::total(connection, now)).await?;
-    Ok((store::list(connection, now, page.and_next()).await?, total))
+    store::list(connection, now, page).await
 }
 
 /// Ends an impersonation, and revokes its access token; the first end stays.

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply, render::time},
     id::{AccountId, SessionId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -32,25 +33,21 @@ pub struct Impersonations {
     pub app: App,
 }
 
-fn render(impersonation: Impersonation) -> pb::Impersonation {
-    pb::Impersonation {
-        id: impersonation.id.to_string(),
-        user_id: impersonation.user.to_string(),
-        account_id: impersonation.account.to_string(),
-        impersonator_id: impersonation.impersonator.to_string(),
-        reason: impersonation.reason,
-        allows_writes: impersonation.allows_writes,
-        create_time: Some(time(impersonation.created_at)),
-        expire_time: Some(time(impersonation.expires_at)),
-        end_time: impersonation.ended_at.map(time),
-    }
-}
-
 impl Audited for Impersonation {
     type Message = pb::Impersonation;
 
     fn message(self) -> pb::Impersonation {
-        render(self)
+        pb::Impersonation {
+            id: self.id.to_string(),
+            user_id: self.user.to_string(),
+            account_id: self.account.to_string(),
+            impersonator_id: self.impersonator.to_string(),
+            reason: self.reason,
+            allows_writes: self.allows_writes,
+            create_time: Some(time(self.created_at)),
+            expire_time: Some(time(self.expires_at)),
+            end_time: self.ended_at.map(time),
+        }
     }
 }
 
@@ -75,7 +72,7 @@ impl ImpersonationService for Impersonations {
         call.write(&self.app, async move |work: &mut Work| {
             let (impersonation, token) = ops::start(&self.app, work, draft).await?;
             let access_token = token.expose_secret().to_owned();
-            Ok(pb::StartImpersonationResponse { data: Some(render(impersonation)), access_token })
+            Ok(pb::StartImpersonationResponse { data: Some(impersonation.message()), access_token })
         })
         .await
     }
@@ -87,8 +84,8 @@ impl ImpersonationService for Impersonations {
         let call = Call::admit(request)?;
         let (pager, permit) = (call.pager(&self.app)?, call.permit()?);
         let list = async move |connection: &_| ops::list(&self.app, connection, permit, pager.page).await;
-        let (list, meta) = call.list(&self.app, pager, list, Impersonation::key).await?;
-        call.read(pb::ListImpersonationsResponse { data: list.into_iter().map(render).collect(), meta })
+        let (list, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListImpersonationsResponse { data: list.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn end_impersonation(
@@ -98,7 +95,7 @@ impl ImpersonationService for Impersonations {
         let call = Call::admit(request)?;
         let id = ImpersonationId::parse(&call.message.impersonation_id)?;
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            Ok(pb::EndImpersonationResponse { data: Some(render(ops::end(work, id).await?)) })
+            Ok(pb::EndImpersonationResponse { data: Some(ops::end(work, id).await?.message()) })
         });
         let response = reply.await?;
         self.app.part::<Tokens>().invalidate_session(SessionId(id.0));

@@ -9,10 +9,10 @@ use crate::{
     schema::impersonations,
 };
 use mainstay_kernel::{
-    database::{Connection, count, seek::newest_first, statement::Prepare as _},
-    error::{Error, Result},
+    database::{Connection, convert, seek::listed, statement::Prepare as _},
+    error::Result,
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -74,8 +74,7 @@ pub async fn insert(connection: &Connection, impersonation: &Impersonation) -> R
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: ImpersonationId) -> Result<Impersonation> {
     let query = impersonations::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Impersonation::from).ok_or_else(|| Error::not_found("impersonation"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "impersonation")
 }
 
 /// Selects the impersonations that last.
@@ -85,16 +84,8 @@ fn lasting<'q>(now: DateTime<Utc>) -> impersonations::BoxedQuery<'q, diesel::pg:
 }
 
 /// Returns a page of impersonations that last, newest first.
-pub async fn list(mut connection: &Connection, now: DateTime<Utc>, page: Page) -> Result<Vec<Impersonation>> {
-    let query = newest_first!(lasting(now), impersonations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    Ok(rows.into_iter().map(Impersonation::from).collect())
-}
-
-/// Counts the impersonations that last, up to a bound.
-pub async fn total(connection: &Connection, now: DateTime<Utc>) -> Result<Total> {
-    let limited = lasting(now).select(impersonations::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+pub async fn list(connection: &Connection, now: DateTime<Utc>, page: Page) -> Result<Listed<Impersonation>> {
+    listed!(connection, lasting(now), impersonations::created_at, page, Row => Impersonation)
 }
 
 /// Ends a locked impersonation.

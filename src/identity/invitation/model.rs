@@ -3,10 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::identity::{invitation::id::InvitationId, member::model::MemberRole, user::model::EmailAddress};
-use mainstay_kernel::{
-    id::{AccountId, UserId},
-    page::Key,
-};
+use mainstay_kernel::id::{AccountId, UserId};
 
 /// How long an invitation can be accepted after it was sent.
 pub const LIFE: TimeDelta = TimeDelta::days(7);
@@ -59,11 +56,6 @@ impl Invitation {
     #[must_use]
     pub fn resend(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, expires_at: now + LIFE, ..self }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

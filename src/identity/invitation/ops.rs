@@ -38,6 +38,5 @@ pub async fn list(
     account: Option<AccountId>,
     page: Page,
 ) -> Result<Listed<Invitation>> {
-    let total = page.total(store::total(connection, permit.visibility(), account)).await?;
-    Ok((store::list(connection, permit.visibility(), account, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), account, page).await
 }

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -33,23 +34,19 @@ impl Audited for Invitation {
     type Message = pb::Invitation;
 
     fn message(self) -> pb::Invitation {
-        render(self)
-    }
-}
-
-fn render(invitation: Invitation) -> pb::Invitation {
-    let (role, custom_role_id) = render_role(invitation.role);
-    pb::Invitation {
-        id: Some(invitation.id.to_string()),
-        account_id: Some(invitation.account.to_string()),
-        email: Some(invitation.email.into()),
-        role: Some(role),
-        custom_role_id,
-        invited_by: Some(invitation.invited_by.to_string()),
-        version: Some(invitation.version),
-        create_time: Some(time(invitation.created_at)),
-        update_time: Some(time(invitation.updated_at)),
-        expire_time: Some(time(invitation.expires_at)),
+        let (role, custom_role_id) = render_role(self.role);
+        pb::Invitation {
+            id: Some(self.id.to_string()),
+            account_id: Some(self.account.to_string()),
+            email: Some(self.email.into()),
+            role: Some(role),
+            custom_role_id,
+            invited_by: Some(self.invited_by.to_string()),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+            expire_time: Some(time(self.expires_at)),
+        }
     }
 }
 
@@ -85,7 +82,7 @@ impl InvitationService for Invitations {
         let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
             let invitation = ops::create(work, policies, draft).await?;
-            Ok(pb::CreateInvitationResponse { data: Some(render(invitation)) })
+            Ok(pb::CreateInvitationResponse { data: Some(invitation.message()) })
         })
         .await
     }
@@ -98,8 +95,8 @@ impl InvitationService for Invitations {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
-        let (invitations, meta) = call.list(&self.app, pager, list, Invitation::key).await?;
-        call.read(pb::ListInvitationsResponse { data: invitations.into_iter().map(render).collect(), meta })
+        let (invitations, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListInvitationsResponse { data: invitations.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn get_invitation(&self, request: Request<pb::GetInvitationRequest>) -> Reply<pb::GetInvitationResponse> {
@@ -107,7 +104,7 @@ impl InvitationService for Invitations {
         let (permit, id) = (call.permit()?, InvitationId::parse(&call.message.invitation_id)?);
         let read = async move |connection: &_| ops::get(connection, &permit, id).await;
         let invitation = self.app.database.read(read).await?;
-        call.read(pb::GetInvitationResponse { data: Some(render(invitation)) })
+        call.read(pb::GetInvitationResponse { data: Some(invitation.message()) })
     }
 
     async fn resend_invitation(
@@ -120,7 +117,7 @@ impl InvitationService for Invitations {
         let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
             let invitation = ops::resend(work, policies, id, expected).await?;
-            Ok(pb::ResendInvitationResponse { data: Some(render(invitation)) })
+            Ok(pb::ResendInvitationResponse { data: Some(invitation.message()) })
         })
         .await
     }

@@ -17,12 +17,12 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique,
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
         visibility::visible,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable)]
@@ -91,12 +91,8 @@ pub async fn insert(connection: &Connection, invitation: &Invitation) -> Result<
         invitations::updated_at.eq(invitation.updated_at),
         invitations::expires_at.eq(invitation.expires_at),
     );
-    match diesel::insert_into(invitations::table).values(row).execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("invitations_account_id_email_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The address is invited already.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = diesel::insert_into(invitations::table).values(row).execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("invitations_account_id_email_key", "The address is invited already."))
 }
 
 /// Returns one invitation that is visible to the caller.
@@ -105,8 +101,7 @@ pub async fn insert(connection: &Connection, invitation: &Invitation) -> Result<
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: InvitationId) -> Result<Invitation> {
     let query = visible(visibility).filter(invitations::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("invitation"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "invitation")
 }
 
 /// Returns one invitation, locked against changes until the transaction ends.
@@ -115,16 +110,14 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: Invitation
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: InvitationId) -> Result<Invitation> {
     let query = invitations::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("invitation"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "invitation")
 }
 
 /// Returns the invitation that a token was sent for; `None` if the token is invalid.
 pub async fn by_token(connection: &Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<Invitation>> {
     let query = invitations::table.filter(invitations::token_hash.eq(token_hash.to_vec()));
     let query = query.filter(invitations::expires_at.gt(now)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Invitation::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Stores the hash of an invitation's token.
@@ -158,8 +151,7 @@ pub async fn delete(connection: &Connection, id: InvitationId) -> Result<()> {
 pub async fn sent_by(connection: &Connection, account: AccountId, user: UserId) -> Result<Vec<Invitation>> {
     let sent = invitations::table.filter(invitations::account_id.eq(account));
     let sent = sent.filter(invitations::invited_by.eq(user)).select(Row::as_select());
-    let rows: Vec<Row> = sent.load(&mut &*connection).await?;
-    rows.into_iter().map(Invitation::try_from).collect()
+    convert::all::<Row, _>(sent.load(&mut &*connection).await)
 }
 
 /// Removes the invitations to an account that a user sent.
@@ -190,20 +182,12 @@ pub async fn count_open(connection: &Connection, account: AccountId, now: DateTi
 
 /// Returns a page of invitations, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
-) -> Result<Vec<Invitation>> {
-    let query = newest_first!(matching(visibility, account), invitations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Invitation::try_from).collect()
-}
-
-/// Counts the invitations that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
-    let limited = matching(visibility, account).select(invitations::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Invitation>> {
+    listed!(connection, matching(visibility, account), invitations::created_at, page, Row => Invitation)
 }
 
 /// Removes at most `limit` invitations that expired before `before`; returns how many.

@@ -33,9 +33,6 @@ pub(crate) async fn find(connection: &mut Connection, person: &Person) -> Result
 }
 
 /// Returns the identities of the calling user, oldest first.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list_own(connection: &Connection, permit: &Permit) -> Result<Vec<LinkedIdentity>> {
     store::list(connection, session::caller(permit)?.0).await
 }

@@ -13,8 +13,8 @@ use crate::{
     schema::linked_identities,
 };
 use mainstay_kernel::{
-    database::{Connection, violated_unique},
-    error::{Error, Reason, Result},
+    database::{Connection, already_exists, convert},
+    error::Result,
     id::UserId,
 };
 
@@ -52,13 +52,9 @@ pub async fn insert(connection: &Connection, identity: &LinkedIdentity) -> Resul
         linked_identities::provider_id.eq(identity.provider),
     );
     let inserted = diesel::insert_into(linked_identities::table).values(row).execute(&mut &*connection).await;
-    match inserted {
-        Err(error) if violated_unique(&error) == Some("linked_identities_issuer_subject_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The identity is linked to a user."))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
-    }
+    inserted
+        .map(drop)
+        .map_err(already_exists("linked_identities_issuer_subject_key", "The identity is linked to a user."))
 }
 
 /// Returns the identity of a person, if it is linked.
@@ -67,16 +63,14 @@ pub async fn find(connection: &mut Connection, person: &Person) -> Result<Option
     let query = query.filter(linked_identities::subject.eq(&person.subject));
     let query = query.filter(linked_identities::provider_id.is_not_distinct_from(person.provider));
     let query = query.select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
-    Ok(row.map(LinkedIdentity::from))
+    convert::optional::<Row, _>(query.first(connection).await)
 }
 
 /// Returns the identities of a user, oldest first.
 pub async fn list(connection: &Connection, user: UserId) -> Result<Vec<LinkedIdentity>> {
     let query = linked_identities::table.filter(linked_identities::user_id.eq(user));
     let query = query.order((linked_identities::created_at, linked_identities::id)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(LinkedIdentity::from).collect())
+    convert::all::<Row, _>(query.load(&mut &*connection).await)
 }
 
 /// Removes the identities of a user, and returns their number.

@@ -15,7 +15,7 @@ use crate::{
     schema::mail_logins,
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::corrupt},
+    database::{Connection, convert, integrity::corrupt},
     error::{Error, Result},
     id::UserId,
 };
@@ -63,8 +63,7 @@ pub async fn insert(connection: &mut Connection, login: &MailLogin, binding_hash
 /// Returns one sign-in that waits.
 pub async fn find(connection: &mut Connection, id: MailLoginId, now: DateTime<Utc>) -> Result<Option<MailLogin>> {
     let waiting = mail_logins::table.filter(mail_logins::id.eq(id)).filter(mail_logins::expires_at.gt(now));
-    let row: Option<Row> = waiting.select(Row::as_select()).first(connection).await.optional()?;
-    row.map(MailLogin::try_from).transpose()
+    convert::optional::<Row, _>(waiting.select(Row::as_select()).first(connection).await)
 }
 
 /// Stores to whom the mail is sent. A repeated attempt to send it changes nothing.
@@ -101,8 +100,7 @@ pub async fn lock(
     let waiting = mail_logins::table.filter(mail_logins::binding_hash.eq(binding_hash.to_vec()));
     let waiting = waiting.filter(mail_logins::expires_at.gt(now));
     let waiting = waiting.filter(mail_logins::wrong_codes.lt(MAX_WRONG_CODES));
-    let row: Option<Row> = waiting.select(Row::as_select()).for_update().first(connection).await.optional()?;
-    row.map(MailLogin::try_from).transpose()
+    convert::optional::<Row, _>(waiting.select(Row::as_select()).for_update().first(connection).await)
 }
 
 /// Counts a wrong code of a locked sign-in.

@@ -16,7 +16,6 @@ use mainstay_kernel::{
     contract::policy::BuiltInRole,
     id::{AccountId, UserId},
     numbered::numbered,
-    page::Key,
 };
 
 /// The maximum number of accounts that a user may own or have created. A transfer thus makes no room for another one. The user
@@ -133,13 +132,6 @@ pub struct Person {
 pub struct MemberDetails {
     pub member: Member,
     pub person: Person,
-}
-
-impl MemberDetails {
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.member.created_at, id: self.member.id.0 }
-    }
 }
 
 /// A membership with the name of the account.

@@ -42,8 +42,7 @@ pub async fn list(
     filter: Filter,
     page: Page,
 ) -> Result<Listed<MemberDetails>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Returns the memberships of a user, oldest first.

@@ -20,6 +20,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     id::{AccountId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 use uuid::Uuid;
@@ -129,7 +130,8 @@ impl MemberService for Members {
         let call = Call::admit(request)?;
         let (permit, pager, filter) = (call.permit()?, call.pager(&self.app)?, filter(&call.message)?);
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (members, meta) = call.list(&self.app, pager, list, MemberDetails::key).await?;
+        let (members, meta) =
+            call.list(&self.app, pager, list, |row| Key::new(row.member.created_at, row.member.id.0)).await?;
         call.read(pb::ListMembersResponse { data: members.into_iter().map(render).collect(), meta })
     }
 

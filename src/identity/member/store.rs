@@ -24,12 +24,12 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique,
+        Connection, already_exists, convert, integrity::corrupt, seek::listed, statement::Prepare as _,
         visibility::visible,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 /// A member's row.
@@ -44,12 +44,6 @@ pub(crate) struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-}
-
-#[derive(Debug, QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 impl TryFrom<Row> for Member {
@@ -105,12 +99,8 @@ pub async fn insert(connection: &Connection, member: &Member) -> Result<()> {
         members::created_at.eq(member.created_at),
         members::updated_at.eq(member.updated_at),
     );
-    match diesel::insert_into(members::table).values(row).execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("members_account_id_user_id_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The user is a member of the account.").caused_by(error))
-        }
-        inserted => inserted.map(drop).map_err(Error::from),
-    }
+    let inserted = diesel::insert_into(members::table).values(row).execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("members_account_id_user_id_key", "The user is a member of the account."))
 }
 
 /// Returns one member that is visible to the caller.
@@ -119,8 +109,7 @@ pub async fn insert(connection: &Connection, member: &Member) -> Result<()> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: MemberId) -> Result<Member> {
     let query = visible(visibility).filter(members::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("member"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "member")
 }
 
 /// Returns one member, locked against changes until the transaction ends. The caller has locked the account.
@@ -129,15 +118,13 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: MemberId) 
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: MemberId) -> Result<Member> {
     let query = members::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("member"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "member")
 }
 
 /// Returns the membership of a user in an account.
 pub async fn find(connection: &Connection, account: AccountId, user: UserId) -> Result<Option<Member>> {
     let query = members::table.filter(members::account_id.eq(account)).filter(members::user_id.eq(user));
-    let row: Option<Row> = query.select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.map(Member::try_from).transpose()
+    convert::optional::<Row, _>(query.select(Row::as_select()).first(&mut &*connection).await)
 }
 
 /// Returns the membership of a user in an account, unless the user is deactivated.
@@ -145,8 +132,7 @@ pub async fn find_active(connection: &Connection, account: AccountId, user: User
     let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
     let query = query.filter(members::account_id.eq(account)).filter(members::user_id.eq(user));
     let query = query.filter(users::deactivated_at.is_null()).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(Member::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Returns the memberships of a user, oldest first, at most [`MAX_LISTED`].
@@ -204,8 +190,7 @@ pub async fn count_own(connection: &Connection, user: UserId) -> Result<i64> {
                            SELECT FROM members AS earlier WHERE earlier.account_id = own.account_id \
                            AND (earlier.created_at, earlier.id) < (own.created_at, own.id)))";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(user.0).bind::<SmallInt, _>(AccountRole::Owner.number());
-    let Count { count } = query.get_result(&mut &*connection).await?;
-    Ok(count)
+    Ok(query.columns::<BigInt>().get_result(&mut &*connection).await?)
 }
 
 /// Returns whether an account has an active owner besides this member who is not scheduled for deletion. The caller has locked the account.
@@ -217,8 +202,7 @@ pub async fn has_other_owner(connection: &Connection, member: &Member) -> Result
 pub async fn owned(connection: &Connection, user: UserId) -> Result<Vec<Member>> {
     let (owner, _) = MemberRole::OWNER.columns();
     let owned = members::table.filter(members::user_id.eq(user)).filter(members::role.eq(owner));
-    let rows: Vec<Row> = owned.order(members::account_id).select(Row::as_select()).load(&mut &*connection).await?;
-    rows.into_iter().map(Member::try_from).collect()
+    convert::all::<Row, _>(owned.order(members::account_id).select(Row::as_select()).load(&mut &*connection).await)
 }
 
 /// Returns the active members of an account, at most [`MAX_LISTED`].
@@ -316,19 +300,12 @@ pub async fn delete(connection: &Connection, id: MemberId) -> Result<()> {
 
 /// Returns a page of members, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<MemberDetails>> {
-    let query = newest_first!(matching(visibility, filter), members::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    let members = rows.into_iter().map(Member::try_from).collect::<Result<_>>()?;
-    with_people(connection, members).await
-}
-
-/// Counts the members that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(members::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<MemberDetails>> {
+    let listed = listed!(connection, matching(visibility, filter), members::created_at, page, Row => Member);
+    let (members, total) = listed?;
+    Ok((with_people(connection, members).await?, total))
 }

@@ -32,17 +32,11 @@ const OVERLAP: Duration = Duration::from_secs(60);
 
 /// Revokes the access tokens of a session in the caller's transaction. This instance learns of the revocation by
 /// polling, like the others, unless it is told after the commit.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn revoke_session(connection: &mut Connection, session: SessionId) -> Result<()> {
     store::end_session(connection, session).await
 }
 
 /// Revokes the access tokens of a session.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn end_session(app: &App, session: SessionId) -> Result<()> {
     app.database.autocommit(async move |connection| revoke_session(connection, session).await).await?;
     app.part::<Tokens>().invalidate_session(session);

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use diesel::{
-    prelude::*,
-    sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid},
-};
+use diesel::sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -19,16 +16,6 @@ use mainstay_kernel::{
     error::Result,
     id::{ServiceKeyId, SessionId, UserId},
 };
-
-#[derive(Debug, QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    subject: Uuid,
-    #[diesel(sql_type = Nullable<Integer>)]
-    epoch: Option<i32>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    kept_session_id: Option<SessionId>,
-}
 
 /// Revokes the access tokens of a session.
 pub async fn end_session(connection: &mut Connection, session: SessionId) -> Result<()> {
@@ -73,8 +60,10 @@ pub async fn since(connection: &mut Connection, period: Duration) -> Result<Vec<
     const SQL: &str = "SELECT subject, epoch, kept_session_id FROM revocations \
                        WHERE revoked_at > clock_timestamp() - $1 * interval '1 millisecond'";
     let period_ms = i64::try_from(period.as_millis()).unwrap_or(i64::MAX / 1_000_000);
-    let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(period_ms).prepared().load(connection).await?;
-    let read = |Row { subject, epoch, kept_session_id: kept }| Revocation {
+    let query = diesel::sql_query(SQL).bind::<BigInt, _>(period_ms);
+    let query = query.columns::<(SqlUuid, Nullable<Integer>, Nullable<SqlUuid>)>().prepared();
+    let rows: Vec<(Uuid, Option<i32>, Option<SessionId>)> = query.load(connection).await?;
+    let read = |(subject, epoch, kept): (_, Option<_>, _)| Revocation {
         subject,
         epoch: epoch.map(|number| Epoch { number, kept }),
     };

@@ -124,9 +124,6 @@ pub async fn get(connection: &Connection, permit: &Permit, id: RoleId) -> Result
 }
 
 /// Returns the custom roles of an owner.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list(connection: &Connection, _: Permit, owner: Owner) -> Result<Vec<Role>> {
     store::list(connection, owner).await
 }
@@ -211,9 +208,6 @@ pub async fn granted(app: &App, role: Assigned) -> Result<Granted> {
 }
 
 /// As [`granted`], in a transaction.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn granted_in(connection: &Connection, role: Assigned) -> Result<Granted> {
     match role {
         Assigned::BuiltIn(role) => Ok(Granted::BuiltIn(role)),
@@ -265,9 +259,6 @@ pub(crate) async fn check_power(
 }
 
 /// Returns whether a role exists that the members of an account may have.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn exists(connection: &Connection, account: AccountId, role: Assigned) -> Result<bool> {
     let Assigned::Custom(id) = role else { return Ok(true) };
     match store::get(connection, Visibility::All, id).await {
@@ -278,9 +269,6 @@ pub(crate) async fn exists(connection: &Connection, account: AccountId, role: As
 }
 
 /// Returns the scopes of a role.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn scopes(connection: &Connection, policies: &Policies, role: Assigned) -> Result<Arc<[Scope]>> {
     match role {
         Assigned::BuiltIn(role) => Ok(policies.scopes_of(role)),

@@ -31,25 +31,21 @@ pub struct Roles {
     pub app: App,
 }
 
-fn render(role: Role) -> pb::Role {
-    pb::Role {
-        id: Some(role.id.to_string()),
-        account_id: role.owner.map(|account| account.to_string()),
-        name: Some(role.name),
-        description: Some(role.description),
-        scopes: role.scopes,
-        built_in: Some(false),
-        version: Some(role.version),
-        create_time: Some(time(role.created_at)),
-        update_time: Some(time(role.updated_at)),
-    }
-}
-
 impl Audited for Role {
     type Message = pb::Role;
 
     fn message(self) -> pb::Role {
-        render(self)
+        pb::Role {
+            id: Some(self.id.to_string()),
+            account_id: self.owner.map(|account| account.to_string()),
+            name: Some(self.name),
+            description: Some(self.description),
+            scopes: self.scopes,
+            built_in: Some(false),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+        }
     }
 }
 
@@ -79,7 +75,7 @@ fn names(scopes: &[Scope]) -> Vec<String> {
 /// Returns the built-in roles of an owner, then the custom ones.
 fn render_all(policies: &Policies, owner: Owner, custom: Vec<Role>) -> Vec<pb::Role> {
     let built_in = built_in(owner).iter().map(|&role| render_built_in(policies, role));
-    built_in.chain(custom.into_iter().map(render)).collect()
+    built_in.chain(custom.into_iter().map(Audited::message)).collect()
 }
 
 /// Reads the new values of the fields in `paths`.
@@ -110,7 +106,7 @@ impl RoleService for Roles {
         let (draft, policies) = (Draft { name, description, scopes }, &self.app.contract.policies);
         call.write(&self.app, async move |work: &mut Work| {
             let role = ops::create(work, policies, account, draft).await?;
-            Ok(pb::CreateRoleResponse { data: Some(render(role)) })
+            Ok(pb::CreateRoleResponse { data: Some(role.message()) })
         })
         .await
     }
@@ -129,7 +125,7 @@ impl RoleService for Roles {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, RoleId::parse(&call.message.role_id)?);
         let role = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetRoleResponse { data: Some(render(role)) })
+        call.read(pb::GetRoleResponse { data: Some(role.message()) })
     }
 
     async fn get_my_access(&self, request: Request<pb::GetMyAccessRequest>) -> Reply<pb::GetMyAccessResponse> {
@@ -146,7 +142,7 @@ impl RoleService for Roles {
         let policies = &self.app.contract.policies;
         let reply = call.write(&self.app, async move |work: &mut Work| {
             let role = ops::update(work, policies, id, expected, patch).await?;
-            Ok(pb::UpdateRoleResponse { data: Some(render(role)) })
+            Ok(pb::UpdateRoleResponse { data: Some(role.message()) })
         });
         let response = reply.await?;
         self.app.part::<Tokens>().invalidate_role(id);

@@ -14,8 +14,8 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, statement::Prepare as _, violated_foreign_key, violated_unique},
-    error::{Error, Reason, Result},
+    database::{Connection, already_exists, convert, statement::Prepare as _, violated_foreign_key},
+    error::{Error, Result},
     id::AccountId,
 };
 
@@ -57,12 +57,7 @@ fn is_reached(visibility: Visibility, row: &Row) -> bool {
 
 /// Reports a name that is taken.
 fn check_name<T>(written: QueryResult<T>) -> Result<T> {
-    match written {
-        Err(error) if violated_unique(&error) == Some("roles_name_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "Another role has this name.").caused_by(error))
-        }
-        written => Ok(written?),
-    }
+    written.map_err(already_exists("roles_name_key", "Another role has this name."))
 }
 
 /// Locks the owner of roles until the transaction ends, so that concurrent creations count each other's roles.
@@ -119,8 +114,7 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: RoleId) -
 /// Returns the custom roles of an owner, by name.
 pub async fn list(mut connection: &Connection, owner: Owner) -> Result<Vec<Role>> {
     let query = roles::table.filter(roles::account_id.is_not_distinct_from(owner));
-    let rows: Vec<Row> = query.order((roles::name, roles::id)).load(&mut connection).await?;
-    Ok(rows.into_iter().map(Role::from).collect())
+    convert::all::<Row, _>(query.order((roles::name, roles::id)).load(&mut connection).await)
 }
 
 /// Stores the next version of a locked role.

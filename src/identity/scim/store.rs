@@ -18,7 +18,7 @@ use crate::{
     schema::scim_users,
 };
 use mainstay_kernel::{
-    database::Connection,
+    database::{Connection, statement::Prepare as _},
     error::Result,
     id::{AccountId, UserId},
 };
@@ -28,46 +28,7 @@ pub use group::{
     remove_members, total_groups, update_group,
 };
 
-#[derive(Debug, QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    id: UserId,
-    #[diesel(sql_type = Text)]
-    email: String,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    external_id: Option<String>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    member_id: Option<MemberId>,
-    #[diesel(sql_type = BigInt)]
-    version: i64,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Debug, QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-impl From<Row> for Person {
-    fn from(row: Row) -> Self {
-        Self {
-            user: row.id,
-            email: row.email,
-            name: row.name,
-            external_id: row.external_id,
-            member: row.member_id,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
+type Row = (UserId, String, String, Option<String>, Option<MemberId>, i64, DateTime<Utc>, DateTime<Utc>);
 
 /// The columns of a person. A suspension adds the version of the membership to that of the person, so that the sum grows.
 const COLUMNS: &str = "SELECT u.id, u.email, u.name, s.external_id, m.id AS member_id, \
@@ -104,15 +65,26 @@ pub async fn list(
 ) -> Result<Vec<Person>> {
     let query = matching!(format!("{COLUMNS}{MATCHING} ORDER BY u.id OFFSET $7 LIMIT $8"), account, filter);
     let query = query.bind::<BigInt, _>(slice.offset).bind::<BigInt, _>(slice.limit);
+    let query =
+        query.columns::<(SqlUuid, Text, Text, Nullable<Text>, Nullable<SqlUuid>, BigInt, Timestamptz, Timestamptz)>();
     let rows: Vec<Row> = query.load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(Person::from).collect())
+    let person = |(user, email, name, external_id, member, version, created_at, updated_at)| Person {
+        user,
+        email,
+        name,
+        external_id,
+        member,
+        version,
+        created_at,
+        updated_at,
+    };
+    Ok(rows.into_iter().map(person).collect())
 }
 
 /// Counts the people of an account whom a filter selects.
 pub async fn total(connection: &Connection, account: AccountId, filter: &UserFilter) -> Result<i64> {
     let query = matching!(format!("SELECT count(*) AS count{MATCHING}"), account, filter);
-    let Count { count } = query.get_result(&mut &*connection).await?;
-    Ok(count)
+    Ok(query.columns::<BigInt>().get_result(&mut &*connection).await?)
 }
 
 /// Returns a person of an account.
@@ -123,17 +95,11 @@ pub async fn find(connection: &Connection, account: AccountId, user: UserId) -> 
 
 /// Returns those of these users who are people of an account.
 pub async fn people(connection: &Connection, account: AccountId, users: &[UserId]) -> Result<Vec<UserId>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = SqlUuid)]
-        user_id: UserId,
-    }
     const SQL: &str = "SELECT user_id FROM members WHERE account_id = $1 AND user_id = ANY ($2) \
                        UNION SELECT user_id FROM scim_users WHERE account_id = $1 AND user_id = ANY ($2)";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0);
     let query = query.bind::<diesel::sql_types::Array<SqlUuid>, _>(users.iter().map(|id| id.0).collect::<Vec<_>>());
-    let ids: Vec<Id> = query.load(&mut &*connection).await?;
-    Ok(ids.into_iter().map(|row| row.user_id).collect())
+    Ok(query.columns::<SqlUuid>().load(&mut &*connection).await?)
 }
 
 /// Returns what is stored about a person beside the membership.

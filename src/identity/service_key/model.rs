@@ -10,7 +10,6 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::{AccountId, ServiceKeyId, UserId},
     numbered::numbered,
-    page::Key,
 };
 
 /// The life of a key that belongs to an account, unless its creator chooses another one.
@@ -182,11 +181,6 @@ impl ServiceKey {
         }
         let known_networks = new.into_iter().chain(self.known_networks.iter().copied()).take(MAX_KNOWN).collect();
         Some((Self { known_networks, last_used_at: Some(now), ..self }, new.is_some()))
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

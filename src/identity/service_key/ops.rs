@@ -167,8 +167,7 @@ fn check_given<'n>(
 /// Returns a page of keys, plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<ServiceKey>> {
     let visibility = permit.visibility();
-    let total = page.total(store::total(connection, visibility, filter)).await?;
-    Ok((store::list(connection, visibility, filter, page.and_next()).await?, total))
+    store::list(connection, visibility, filter, page).await
 }
 
 /// Returns a key.

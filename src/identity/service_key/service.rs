@@ -19,6 +19,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, parse, render::time},
     id::{AccountId, ServiceKeyId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -30,29 +31,25 @@ pub struct ServiceKeys {
     pub app: App,
 }
 
-fn render(key: ServiceKey) -> pb::ServiceKey {
-    pb::ServiceKey {
-        id: key.id.to_string(),
-        name: key.name,
-        scopes: key.scopes,
-        create_time: Some(time(key.created_at)),
-        expire_time: key.expires_at.map(time),
-        revoke_time: key.revoked_at.map(time),
-        created_by: key.created_by.to_string(),
-        kind: Some(key.holder.kind().number().into()),
-        account_id: key.holder.account().map(|account| account.to_string()),
-        user_id: key.holder.person().map(|(_, user)| user.to_string()),
-        allowed_networks: key.allowed_networks.iter().map(ToString::to_string).collect(),
-        last_use_time: key.last_used_at.map(time),
-        earlier_secret_expire_time: key.earlier_expires_at.map(time),
-    }
-}
-
 impl Audited for ServiceKey {
     type Message = pb::ServiceKey;
 
     fn message(self) -> pb::ServiceKey {
-        render(self)
+        pb::ServiceKey {
+            id: self.id.to_string(),
+            name: self.name,
+            scopes: self.scopes,
+            create_time: Some(time(self.created_at)),
+            expire_time: self.expires_at.map(time),
+            revoke_time: self.revoked_at.map(time),
+            created_by: self.created_by.to_string(),
+            kind: Some(self.holder.kind().number().into()),
+            account_id: self.holder.account().map(|account| account.to_string()),
+            user_id: self.holder.person().map(|(_, user)| user.to_string()),
+            allowed_networks: self.allowed_networks.iter().map(ToString::to_string).collect(),
+            last_use_time: self.last_used_at.map(time),
+            earlier_secret_expire_time: self.earlier_expires_at.map(time),
+        }
     }
 }
 
@@ -92,7 +89,7 @@ impl ServiceKeyService for ServiceKeys {
         call.write(&self.app, async move |work: &mut Work| {
             let (key, secret) = ops::create(work, policies, draft).await?;
             let secret = secret.expose_secret().to_owned();
-            Ok(pb::CreateServiceKeyResponse { data: Some(render(key)), secret })
+            Ok(pb::CreateServiceKeyResponse { data: Some(key.message()), secret })
         })
         .await
     }
@@ -108,15 +105,15 @@ impl ServiceKeyService for ServiceKeys {
             account: call.message.account_id.as_deref().map(AccountId::parse).transpose()?,
         };
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (keys, meta) = call.list(&self.app, pager, list, ServiceKey::key).await?;
-        call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
+        let (keys, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn get_service_key(&self, request: Request<pb::GetServiceKeyRequest>) -> Reply<pb::GetServiceKeyResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
         let key = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
+        call.read(pb::GetServiceKeyResponse { data: Some(key.message()) })
     }
 
     async fn rotate_service_key(
@@ -130,7 +127,7 @@ impl ServiceKeyService for ServiceKeys {
         let reply = call.write(&self.app, async move |work: &mut Work| {
             let (key, secret) = ops::rotate(work, policies, id, overlap, expires_at).await?;
             let secret = secret.expose_secret().to_owned();
-            Ok(pb::RotateServiceKeyResponse { data: Some(render(key)), secret })
+            Ok(pb::RotateServiceKeyResponse { data: Some(key.message()), secret })
         });
         let response = reply.await?;
         self.app.part::<Tokens>().invalidate_key(id);

@@ -18,10 +18,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
+    database::{Connection, convert, integrity::corrupt, seek::listed, statement::Prepare as _},
     error::{Error, Result},
     id::{AccountId, ServiceKeyId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -155,8 +155,7 @@ pub async fn count_unrevoked(connection: &Connection, holder: Holder) -> Result<
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: ServiceKeyId) -> Result<ServiceKey> {
     let query = visible(visibility).filter(service_keys::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("service key"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "service key")
 }
 
 /// Returns one key that is visible to the caller, locked until the transaction ends.
@@ -193,20 +192,12 @@ pub async fn of_account(connection: &Connection, account: AccountId, ids: Vec<Uu
 
 /// Returns a page of keys, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: Filter,
     page: Page,
-) -> Result<Vec<ServiceKey>> {
-    let query = newest_first!(matching(visibility, filter), service_keys::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(ServiceKey::try_from).collect()
-}
-
-/// Counts the keys that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(service_keys::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<ServiceKey>> {
+    listed!(connection, matching(visibility, filter), service_keys::created_at, page, Row => ServiceKey)
 }
 
 /// Stores a locked key.

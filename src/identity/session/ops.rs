@@ -110,9 +110,6 @@ fn new(app: &App, user: &User, device: Device) -> Session {
 
 /// Begins a session whose first access token has what a role grants, until it is refreshed. A test thus has callers of every
 /// role without a user for each.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn begin_with(
     app: &App,
     user: &User,
@@ -303,9 +300,6 @@ async fn issue(app: &App, user: &User, member: Option<&Member>, granted: &Grante
 }
 
 /// Returns the device of a session; `None` if the store no longer has it.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Result<Option<Device>> {
     Ok(read(app, user, session).await?.map(|entry| entry.session.device))
 }

@@ -19,7 +19,7 @@ use crate::{
     schema::sessions,
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::corrupt, statement::Prepare as _, violated_foreign_key},
+    database::{Connection, convert, integrity::corrupt, statement::Prepare as _, violated_foreign_key},
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
 };
@@ -149,8 +149,7 @@ pub async fn any(connection: &mut Connection) -> Result<bool> {
 /// Returns one session.
 pub async fn find(connection: &mut Connection, user: UserId, id: SessionId) -> Result<Option<StoredSession>> {
     let query = sessions::table.find(id).filter(sessions::user_id.eq(user)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
-    row.map(StoredSession::try_from).transpose()
+    convert::optional::<Row, _>(query.first(connection).await)
 }
 
 /// Returns all sessions of a user, ended ones included, in no particular order.

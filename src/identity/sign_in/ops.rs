@@ -18,9 +18,6 @@ pub(crate) async fn count(app: &App, outcome: Outcome) {
 }
 
 /// Returns the hours that began since a time and had attempts, oldest first.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn hours(connection: &Connection, since: DateTime<Utc>) -> Result<Vec<Hour>> {
     store::hours(connection, since).await
 }

@@ -37,9 +37,6 @@ pub async fn refresh(app: &App) -> Result<()> {
 
 /// Creates a new key, which signs once every instance has had time to load it. Tokens signed by the old key remain
 /// valid. Returns the new key's id.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn rotate(app: &App) -> Result<String> {
     let rotation = KeyRotation::of(app);
     let id = rotation.rotate(true).await?;

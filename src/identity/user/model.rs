@@ -14,7 +14,6 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::{AccountId, UserId},
     numbered::numbered,
-    page::Key,
 };
 
 pub use email::EmailAddress;
@@ -192,11 +191,6 @@ impl User {
     #[must_use]
     pub fn reactivate(self, now: DateTime<Utc>) -> Self {
         Self { deactivation: None, version: self.version + 1, updated_at: now, ..self }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

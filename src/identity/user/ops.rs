@@ -67,8 +67,7 @@ pub async fn get_batch(connection: &Connection, permit: Permit, ids: Vec<UserId>
 
 /// Returns a page of users plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<User>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Locks a user until the transaction ends.

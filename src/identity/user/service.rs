@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::{AccountId, UserId},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -29,35 +30,30 @@ pub struct Users {
     pub app: App,
 }
 
-/// Renders a user.
-pub(crate) fn render(user: User) -> pb::User {
-    let state = user.state().number();
-    let (deactivate_time, deactivation_reason) =
-        user.deactivation.map(|deactivation| (time(deactivation.at), deactivation.reason)).unzip();
-    pb::User {
-        id: Some(user.id.to_string()),
-        email: Some(user.email.into()),
-        name: Some(user.name),
-        role: Some(user.role.number().into()),
-        staff_role_id: user.staff_role.map(|role| role.to_string()),
-        language: Some(user.language.into()),
-        avatar_url: user.avatar.map(|avatar| avatar.url()),
-        state: Some(state.into()),
-        deactivate_time,
-        deactivation_reason,
-        deletion_time: user.deletion_at.map(time),
-        version: Some(user.version),
-        create_time: Some(time(user.created_at)),
-        update_time: Some(time(user.updated_at)),
-        second_factor_time: user.second_factor_at.map(time),
-    }
-}
-
 impl Audited for User {
     type Message = pb::User;
 
     fn message(self) -> pb::User {
-        render(self)
+        let state = self.state().number();
+        let (deactivate_time, deactivation_reason) =
+            self.deactivation.map(|deactivation| (time(deactivation.at), deactivation.reason)).unzip();
+        pb::User {
+            id: Some(self.id.to_string()),
+            email: Some(self.email.into()),
+            name: Some(self.name),
+            role: Some(self.role.number().into()),
+            staff_role_id: self.staff_role.map(|role| role.to_string()),
+            language: Some(self.language.into()),
+            avatar_url: self.avatar.map(|avatar| avatar.url()),
+            state: Some(state.into()),
+            deactivate_time,
+            deactivation_reason,
+            deletion_time: self.deletion_at.map(time),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+            second_factor_time: self.second_factor_at.map(time),
+        }
     }
 }
 
@@ -99,7 +95,7 @@ impl UserService for Users {
         let me = self.app.database.read(async move |connection| ops::me(connection, &permit).await);
         let (user, memberships) = me.await?;
         let memberships = memberships.into_iter().map(render_membership).collect();
-        call.read(pb::GetMeResponse { data: Some(render(user)), account_id, memberships })
+        call.read(pb::GetMeResponse { data: Some(user.message()), account_id, memberships })
     }
 
     async fn list_users(&self, request: Request<pb::ListUsersRequest>) -> Reply<pb::ListUsersResponse> {
@@ -108,15 +104,15 @@ impl UserService for Users {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (users, meta) = call.list(&self.app, pager, list, User::key).await?;
-        call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
+        let (users, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
+        call.read(pb::ListUsersResponse { data: users.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Reply<pb::GetUserResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
         let user = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetUserResponse { data: Some(render(user)) })
+        call.read(pb::GetUserResponse { data: Some(user.message()) })
     }
 
     async fn batch_get_users(&self, request: Request<pb::BatchGetUsersRequest>) -> Reply<pb::BatchGetUsersResponse> {
@@ -128,7 +124,7 @@ impl UserService for Users {
                 ops::get_batch(connection, permit, ids).await
             })
             .await?;
-        call.read(pb::BatchGetUsersResponse { data: users.into_iter().map(render).collect() })
+        call.read(pb::BatchGetUsersResponse { data: users.into_iter().map(Audited::message).collect() })
     }
 
     async fn update_user(&self, request: Request<pb::UpdateUserRequest>) -> Reply<pb::UpdateUserResponse> {
@@ -139,7 +135,7 @@ impl UserService for Users {
         let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
             let user = ops::update(work, policies, id, expected, patch).await?;
-            Ok(pb::UpdateUserResponse { data: Some(render(user)) })
+            Ok(pb::UpdateUserResponse { data: Some(user.message()) })
         })
         .await
     }
@@ -153,7 +149,7 @@ impl UserService for Users {
         let (new, policies) = (StaffRole { role, custom }, &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
             let user = ops::set_role(work, policies, id, expected, new).await?;
-            Ok(pb::SetUserRoleResponse { data: Some(render(user)) })
+            Ok(pb::SetUserRoleResponse { data: Some(user.message()) })
         });
         let response = reply.await?;
         session::remove_outdated(&self.app, id).await;
@@ -166,7 +162,7 @@ impl UserService for Users {
         let (reason, policies) = (std::mem::take(&mut call.message.reason), &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
             let user = ops::deactivate(work, policies, id, expected, reason).await?;
-            Ok(pb::DeactivateUserResponse { data: Some(render(user)) })
+            Ok(pb::DeactivateUserResponse { data: Some(user.message()) })
         });
         let response = reply.await?;
         session::remove_outdated(&self.app, id).await;
@@ -179,7 +175,7 @@ impl UserService for Users {
         let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
             let user = ops::reactivate(work, policies, id, expected).await?;
-            Ok(pb::ReactivateUserResponse { data: Some(render(user)) })
+            Ok(pb::ReactivateUserResponse { data: Some(user.message()) })
         })
         .await
     }

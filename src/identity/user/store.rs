@@ -24,10 +24,10 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
+    database::{Connection, convert, integrity::corrupt, seek::listed, statement::Prepare as _},
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 pub use contact::{contact, contact_or_owner};
@@ -190,15 +190,13 @@ fn taken(error: diesel::result::Error) -> Error {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: UserId) -> Result<User> {
     let query = visible(visibility).filter(users::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("user"))?.try_into()
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "user")
 }
 
 /// Returns the users with these ids that are visible to the caller, in no particular order.
 pub async fn get_batch(mut connection: &Connection, visibility: Visibility, ids: &[UserId]) -> Result<Vec<User>> {
     let query = visible(visibility).filter(users::id.eq_any(ids.to_vec())).select(Row::as_select());
-    let rows: Vec<Row> = query.load(&mut connection).await?;
-    rows.into_iter().map(User::try_from).collect()
+    convert::all::<Row, _>(query.load(&mut connection).await)
 }
 
 /// Returns the user with an e-mail address, and the password hash.
@@ -216,8 +214,7 @@ pub async fn by_identity(connection: &Connection, person: &Person) -> Result<Opt
     let linked = linked.filter(linked_identities::provider_id.is_not_distinct_from(person.provider));
     let linked = linked.select(linked_identities::user_id);
     let query = users::table.filter(users::id.eq_any(linked)).select(Row::as_select());
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(User::try_from).transpose()
+    convert::optional::<Row, _>(query.first(&mut &*connection).await)
 }
 
 /// Returns a user and the password hash; `None` when there is no such user.
@@ -371,20 +368,12 @@ pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, str
 
 /// Returns a page of users, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<User>> {
-    let query = newest_first!(matching(visibility, filter), users::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(User::try_from).collect()
-}
-
-/// Counts the users that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(users::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<User>> {
+    listed!(connection, matching(visibility, filter), users::created_at, page, Row => User)
 }
 
 /// Returns whether any user exists.
@@ -395,8 +384,7 @@ pub async fn any(connection: &mut Connection) -> Result<bool> {
 /// Returns the users whose addresses are in a domain, oldest first.
 pub async fn of_domain(connection: &mut Connection, domain: &str) -> Result<Vec<User>> {
     let query = users::table.filter(users::email.like(format!("%@{domain}"))).order((users::created_at, users::id));
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    rows.into_iter().map(User::try_from).collect()
+    convert::all::<Row, _>(query.select(Row::as_select()).load(connection).await)
 }
 
 /// Erases accounts with their memberships, invitations and roles, and these users with the service keys that they created.

@@ -41,9 +41,6 @@ impl Draft {
     }
 
     /// Addresses a mail to an address, in the language of its user, or in English.
-    ///
-    /// # Errors
-    /// Any database error.
     pub async fn to_address(
         connection: &mut Connection,
         to: &str,
@@ -75,9 +72,6 @@ impl Draft {
     }
 
     /// Addresses a mail to a user, if that user is an active member of an account.
-    ///
-    /// # Errors
-    /// Any database error.
     pub async fn to_member(
         connection: &mut Connection,
         id: UserId,
@@ -90,9 +84,6 @@ impl Draft {
 
     /// Addresses a mail about money to an active member of an account or, if that user has left it, was deactivated or was a
     /// service key of the account, to the longest-standing active owner, or else to the deactivated member.
-    ///
-    /// # Errors
-    /// Any database error.
     pub async fn to_member_or_owner(
         connection: &mut Connection,
         principal: Uuid,

@@ -15,8 +15,9 @@ use crate::mail::{
     templates::Templates,
 };
 
-/// A page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A page, by the name that the template uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Page {
     Reset,
     Registration,
@@ -25,27 +26,13 @@ pub(super) enum Page {
     Deletion,
     Invitation,
     SignIn,
+    #[serde(rename = "unsubscribe")]
     Unsubscription,
 }
 
-impl Page {
-    /// Returns the name that the template uses.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::Registration => "registration",
-            Self::EmailChange => "email_change",
-            Self::EmailUndo => "email_undo",
-            Self::Deletion => "deletion",
-            Self::Invitation => "invitation",
-            Self::SignIn => "sign_in",
-            Self::Unsubscription => "unsubscribe",
-        }
-    }
-}
-
-/// The completed action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The completed action, by the name that the template uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Done {
     /// The password was set.
     Reset,
@@ -63,22 +50,6 @@ pub(super) enum Done {
     Joined,
     /// Notifications were ended.
     Unsubscribed,
-}
-
-impl Done {
-    /// Returns the name that the template uses.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::Registered => "registered",
-            Self::Requested => "requested",
-            Self::EmailChanged => "email_changed",
-            Self::EmailRestored => "email_restored",
-            Self::DeletionCancelled => "deletion_cancelled",
-            Self::Joined => "joined",
-            Self::Unsubscribed => "unsubscribed",
-        }
-    }
 }
 
 /// The reason why a form was not accepted.
@@ -207,12 +178,12 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
     // A front end has its own sign-in, to which it leads from its first page.
     let of_console = || Modules::of(app).has("console").then(|| "/console".to_owned());
     let values = context! {
-        page => view.page.as_str(),
+        page => view.page,
         token => view.token,
         name => view.name,
         account => view.account,
         problem => view.problem.map(Problem::as_str),
-        done => view.outcome.map(Done::as_str),
+        done => view.outcome,
         offer => view.offer,
         sign_in => mail.brand.app_url.clone().or_else(of_console),
         keeps_mail => matches!(mail.transport, MailTransport::Outbox),
@@ -275,7 +246,7 @@ mod tests {
             Done::Joined,
             Done::Unsubscribed,
         ] {
-            assert!(asks("done", outcome.as_str()), "{outcome:?}");
+            assert!(asks("done", &Value::from_serialize(outcome).to_string()), "{outcome:?}");
         }
         let problems = [
             Problem::Password,
@@ -302,8 +273,8 @@ mod tests {
             Page::SignIn,
             Page::Unsubscription,
         ] {
-            assert!(asks("page", page.as_str()), "{page:?}");
+            assert!(asks("page", &Value::from_serialize(page).to_string()), "{page:?}");
         }
-        assert_eq!(Page::Registration.as_str(), "registration");
+        assert_eq!(Value::from_serialize(Page::Registration).to_string(), "registration");
     }
 }

@@ -7,24 +7,15 @@ numbered! {
     /// The reason for suppressing an address.
     Reason {
         /// The mailbox does not exist.
-        Bounce = 1,
+        Bounce = 1 => "bounce",
         /// The owner reported a mail as spam.
-        Complaint = 2,
+        Complaint = 2 => "complaint",
         /// The owner unsubscribed from notifications; all other mail is sent.
-        Unsubscribed = 3,
+        Unsubscribed = 3 => "unsubscribed",
     }
 }
 
 impl Reason {
-    /// Returns the name, for logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bounce => "bounce",
-            Self::Complaint => "complaint",
-            Self::Unsubscribed => "unsubscribed",
-        }
-    }
-
     /// Returns the failure message of a mail that was not sent for this reason.
     pub fn failure(self) -> &'static str {
         match self {

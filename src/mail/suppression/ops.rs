@@ -32,18 +32,12 @@ fn key(app: &App) -> hmac::Key {
 }
 
 /// Returns at most `limit` suppressed addresses, newest first.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppression>> {
     store::list(connection, limit).await
 }
 
 /// Suppresses all mail, or only notifications, to an address, depending on the reason. A text that can't be an address is
 /// ignored.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason, now: DateTime<Utc>) -> Result<()> {
     let address = normalize(address);
     // No mail goes to such an address, and the other events of a provider's batch count.
@@ -62,25 +56,16 @@ pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason
 }
 
 /// Returns the reason why mail, or a notification, to an address is suppressed.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn reason(connection: &mut Connection, address: &str, notification: bool) -> Result<Option<Reason>> {
     store::reason(connection, &normalize(address), notification).await
 }
 
 /// Removes an address from the suppression list; returns whether it was suppressed.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn remove(connection: &mut Connection, address: &str) -> Result<bool> {
     Ok(store::remove(connection, &normalize(address)).await? > 0)
 }
 
 /// Keeps a user unsubscribed whose address changes. A bounce or a complaint stays with the address before.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn follow(
     connection: &mut Connection,
     from: &EmailAddress,
@@ -97,9 +82,6 @@ pub(crate) fn unsubscribe_token(app: &App, user: UserId) -> String {
 
 /// Unsubscribes the user of a token from notifications; returns whether the token is valid. The token of a removed or erased
 /// user changes nothing.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn unsubscribe(app: &App, token: &str) -> Result<bool> {
     let Some(id) = token::read(&key(app), token) else { return Ok(false) };
     let now = app.clock.now();

@@ -15,17 +15,11 @@ const MAX_LISTED: i64 = 100;
 const MAX_REDRIVEN: i64 = 500;
 
 /// Returns dead jobs, of one kind if given, newest first.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list(connection: &Connection, _: Permit, kind: Option<String>) -> Result<Vec<DeadJob>> {
     dead::list(connection, kind.as_deref(), MAX_LISTED).await
 }
 
 /// Redrives dead jobs, selected by these ids or by a kind; returns how many.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn redrive(work: &mut Work, ids: Vec<i64>, kind: Option<String>) -> Result<usize> {
     work.permit()?;
     dead::redrive(work.connection().await?, &ids, kind.as_deref(), MAX_REDRIVEN).await

@@ -124,9 +124,6 @@ async fn read(app: &App, id: OperationId) -> Result<Operation> {
 }
 
 /// Fails an operation whose job will not run again. An operation that has ended is left unchanged.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 async fn abandon<K: OperationKind>(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let failure = Failure::new(Reason::InternalError, K::GIVEN_UP);

@@ -46,9 +46,6 @@ pub trait OperationKind: Serialize + DeserializeOwned + Send + Sync + Sized + 's
     fn run(&self, run: &mut Run<'_>) -> impl Future<Output = Result<End>> + Send;
 
     /// Removes what the work needed, in the transaction that ends the operation: successfully, by a failure, or canceled.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     fn ended(_work: &mut Work, _operation: &Operation) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }

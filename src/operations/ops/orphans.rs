@@ -17,9 +17,6 @@ use crate::operations::{events::OperationFinished, id::OperationId, model::Failu
 
 /// Fails the operations that have not changed since `before` and whose kind no module of this program declares, each in a
 /// separate transaction, and returns their number. Operations beyond a batch are left to the next run.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn fail_orphans(app: &App, before: DateTime<Utc>) -> Result<usize> {
     let kinds = app.part::<Kinds>().names();
     let read = async move |connection: &mut Connection| store::orphans(connection, kinds, before, BATCH).await;

@@ -16,7 +16,6 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     numbered::numbered,
-    page::Key,
 };
 
 pub use number::OrderNumber;
@@ -295,11 +294,6 @@ impl Order {
     #[must_use]
     pub fn with_state(self, state: State, now: DateTime<Utc>) -> Self {
         Self { state, version: self.version + 1, updated_at: now, ..self }
-    }
-
-    /// Returns the position in a list.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

@@ -91,17 +91,13 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Resul
 }
 
 /// Returns a page of orders plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(
     connection: &Connection,
     permit: Permit,
     filter: Filter,
     page: Page,
 ) -> Result<Listed<ItemizedOrder>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }
 
 /// Cancels an order.

@@ -18,6 +18,7 @@ use mainstay_kernel::{
         render::{money, time},
     },
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -105,7 +106,8 @@ impl OrderService for Orders {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (orders, meta) = call.list(&self.app, pager, list, |itemized: &ItemizedOrder| itemized.order.key()).await?;
+        let (orders, meta) =
+            call.list(&self.app, pager, list, |row| Key::new(row.order.created_at, row.order.id.0)).await?;
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(Audited::message).collect(), meta })
     }
 

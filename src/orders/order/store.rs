@@ -20,17 +20,17 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection,
         integrity::{corrupt, rows_touched},
         pipeline::pipeline,
-        seek::newest_first,
+        seek::listed,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
         visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable)]
@@ -156,9 +156,6 @@ fn require(row: Option<Row>) -> Result<Order> {
 }
 
 /// Returns the items of an order.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn items(connection: &Connection, order: &Order) -> Result<Vec<Item>> {
     let query = order_items::table.filter(order_items::order_id.eq(order.id)).order(order_items::position);
     let rows = query.select(ItemRow::as_select()).load(&mut &*connection).await?;
@@ -179,22 +176,15 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: OrderId) 
 
 /// Returns a page of orders, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<ItemizedOrder>> {
-    let query = newest_first!(matching(visibility, filter), orders::created_at, page);
-    let rows = query.select(Row::as_select()).load(&mut connection).await?;
-    complete(connection, rows).await
-}
-
-/// Counts the orders that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // The list's order makes the planner read an index, and only up to the bound.
-    let ordered = matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
-    let limited = ordered.select(orders::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<ItemizedOrder>> {
+    // The order makes the planner read an index for the total, and only up to the bound.
+    let ordered = || matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
+    let (rows, total) = listed!(connection, ordered(), orders::created_at, page, Row => Row)?;
+    Ok((complete(connection, rows).await?, total))
 }
 
 /// Stores a new order with its items, and returns it with its number.

@@ -8,16 +8,15 @@ use mainstay_kernel::{
     error::{Error, Result},
     money::Money,
     numbered::numbered,
-    page::Key,
 };
 
 numbered! {
     /// How often a subscription is billed.
     Interval {
         /// Every month, on the day the subscription began, or on the month's last day.
-        Month = 1,
+        Month = 1 => "month",
         /// Every year.
-        Year = 2,
+        Year = 2 => "year",
     }
 }
 
@@ -26,14 +25,6 @@ impl Interval {
     pub(crate) fn from_column(number: i16) -> Result<Self> {
         Self::from_number(number.into())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
-    }
-
-    /// Returns the name that gateways use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Month => "month",
-            Self::Year => "year",
-        }
     }
 
     /// Returns the time `count` intervals after `anchor`; `None` if the time can't be represented. Counting from the
@@ -135,11 +126,6 @@ impl Product {
             (None, None) => Err(self.refuse(OrdersReason::ProductSoldOtherwise, "can be ordered, not subscribed to")),
             (Some(_), _) => Err(self.refuse(OrdersReason::ProductUnavailable, "can no longer be subscribed to")),
         }
-    }
-
-    /// Returns the position in a list.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

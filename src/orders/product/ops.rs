@@ -18,9 +18,6 @@ use mainstay_kernel::{
 pub(crate) use store::{find_all, retire};
 
 /// Creates a product.
-///
-/// # Errors
-/// Any database error.
 pub async fn create(work: &mut Work, name: String, price: Money, interval: Option<Interval>) -> Result<Product> {
     work.permit()?;
     let product = Product::new(name, price, interval, work.now());
@@ -38,12 +35,8 @@ pub async fn get(connection: &Connection, _: &Permit, id: ProductId) -> Result<P
 
 /// Returns a page of products that are not archived plus one more if another page follows, and the total unless paging
 /// by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, _: Permit, page: Page) -> Result<Listed<Product>> {
-    let total = page.total(store::total(connection)).await?;
-    Ok((store::list(connection, page.and_next()).await?, total))
+    store::list(connection, page).await
 }
 
 /// Updates a product. A patch that changes nothing keeps the version.

@@ -17,6 +17,7 @@ use mainstay_kernel::{
         parse::price,
         render::{money, time},
     },
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -86,7 +87,7 @@ impl ProductService for Products {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
-        let (products, meta) = call.list(&self.app, pager, list, Product::key).await?;
+        let (products, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListProductsResponse { data: products.into_iter().map(Audited::message).collect(), meta })
     }
 

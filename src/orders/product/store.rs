@@ -13,10 +13,10 @@ use crate::{
     schema::products,
 };
 use mainstay_kernel::{
-    database::{Connection, count, integrity::one_row, seek::newest_first, statement::Prepare as _},
+    database::{Connection, convert, integrity::one_row, seek::listed, statement::Prepare as _},
     error::{Error, Result},
     money::Money,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -77,9 +77,10 @@ pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
-    let row: Option<Row> =
-        products::table.find(id).select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+    convert::found::<Row, _>(
+        products::table.find(id).select(Row::as_select()).first(&mut &*connection).await,
+        "product",
+    )
 }
 
 /// Returns one product, locked against changes until the transaction ends.
@@ -88,15 +89,13 @@ pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: ProductId) -> Result<Product> {
     let lock = products::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+    convert::found::<Row, _>(lock.first(&mut &*connection).await, "product")
 }
 
 /// Returns the existing products among these ids, in no particular order.
 pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
     let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(&mut &*connection).await?;
-    rows.into_iter().map(Product::try_from).collect()
+    convert::all::<Row, _>(query.load(&mut &*connection).await)
 }
 
 /// Stores the next version of a locked product.
@@ -107,17 +106,9 @@ pub async fn update(connection: &Connection, product: &Product) -> Result<()> {
 }
 
 /// Returns a page of products on offer, newest first.
-pub async fn list(mut connection: &Connection, page: Page) -> Result<Vec<Product>> {
-    let query = products::table.filter(products::archived_at.is_null()).into_boxed();
-    let query = newest_first!(query, products::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Product::try_from).collect()
-}
-
-/// Counts the products on offer, up to a bound.
-pub async fn total(connection: &Connection) -> Result<Total> {
-    let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
-    count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
+pub async fn list(connection: &Connection, page: Page) -> Result<Listed<Product>> {
+    let offered = || products::table.filter(products::archived_at.is_null()).into_boxed();
+    listed!(connection, offered(), products::created_at, page, Row => Product)
 }
 
 /// Archives the products of these names, and removes the products that no order or subscription refers to. Returns the

@@ -26,7 +26,7 @@ use crate::{
     },
 };
 use mainstay_kernel::{
-    database::Connection,
+    database::{Connection, statement::Prepare as _},
     error::{Error, Result},
     id,
     money::Money,
@@ -115,9 +115,6 @@ pub async fn book_invoices(
 }
 
 /// Returns the subscription that an invoice was booked for.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn invoiced_subscription(
     connection: &mut Connection,
     invoice_gateway_id: &str,
@@ -142,9 +139,6 @@ pub struct RefundedInvoice {
 }
 
 /// Returns the subscriptions whose ledger does not yet reflect these refunds.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn refunded_subscriptions(
     connection: &mut Connection,
     refunds: &[RefundedInvoice],
@@ -165,20 +159,10 @@ pub async fn refunded_subscriptions(
         .bind::<Array<Text>, _>(texts(|refund| &refund.invoice))
         .bind::<Array<Text>, _>(texts(|refund| &refund.refund))
         .bind::<Array<Bool>, _>(refunds.iter().map(|refund| refund.is_returned).collect::<Vec<_>>());
-    let rows: Vec<Refunded> = query.load(connection).await?;
-    Ok(rows.into_iter().map(|row| SubscriptionId(row.id)).collect())
-}
-
-#[derive(QueryableByName)]
-struct Refunded {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
+    Ok(query.columns::<SqlUuid>().load(connection).await?)
 }
 
 /// Returns the amount of a transaction; `None` if there is no such transaction.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Option<Money>> {
     let query = ledger_transactions::table
         .find(transaction)
@@ -187,35 +171,7 @@ pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Op
     row.map(|(minor, currency)| Money::from_columns(minor, &currency)).transpose()
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SmallInt)]
-    kind: i16,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    subject: Option<Uuid>,
-    #[diesel(sql_type = Text)]
-    gateway_id: String,
-    #[diesel(sql_type = Text)]
-    currency: String,
-    #[diesel(sql_type = BigInt)]
-    amount_minor: i64,
-}
-
-impl TryFrom<Row> for LedgerTransaction {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let kind = Kind::from_number(row.kind.into())
-            .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
-        let amount = Money::from_columns(row.amount_minor, &row.currency)?;
-        Ok(Self { kind, subject: row.subject, gateway_id: row.gateway_id, amount })
-    }
-}
-
 /// Returns the time of the booking that exactly `newer` bookings follow; `None` if there are fewer bookings.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option<DateTime<Utc>>> {
     let query = ledger_transactions::table
         .order(ledger_transactions::id.desc())
@@ -226,9 +182,6 @@ pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option
 
 /// Returns the effective movements at one gateway that were booked under the id `from` or a later one. A refund that
 /// the bank returned and its reversal are not effective.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list_effective(connection: &mut Connection, gateway: &str, from: Uuid) -> Result<Vec<LedgerTransaction>> {
     let [charge, refund, reversal] = [Kind::Charge, Kind::Refund, Kind::Reversal].map(Kind::number);
     let [invoice_refund, invoice_reversal] = [Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
@@ -251,21 +204,18 @@ pub async fn list_effective(connection: &mut Connection, gateway: &str, from: Uu
                                            AND reversal.gateway_id = entry.gateway_id)"
     );
     let query = diesel::sql_query(sql).bind::<Text, _>(gateway).bind::<SqlUuid, _>(from);
-    let rows: Vec<Row> = query.load(connection).await?;
-    rows.into_iter().map(LedgerTransaction::try_from).collect()
-}
-
-#[derive(QueryableByName)]
-struct Fault {
-    #[diesel(sql_type = Text)]
-    fault: String,
+    let query = query.columns::<(SmallInt, Text, Text, BigInt, Nullable<SqlUuid>)>();
+    let rows: Vec<(i16, String, String, i64, Option<Uuid>)> = query.load(connection).await?;
+    let transaction = |(number, gateway_id, currency, minor, subject): (i16, _, String, _, _)| {
+        let kind = Kind::from_number(number.into());
+        let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {number}")))?;
+        Ok(LedgerTransaction { kind, subject, gateway_id, amount: Money::from_columns(minor, &currency)? })
+    };
+    rows.into_iter().map(transaction).collect()
 }
 
 /// Returns the inconsistencies within the ledger among rows with the id `from` or a later one. There are none as long
 /// as the constraints are in place.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<String>> {
     let [invoice_refund, invoice_reversal] = [Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
     let failed = Status::Failed.number();
@@ -304,26 +254,20 @@ pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<Strin
         WHERE id >= $2 AND refunded_minor
             <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> {failed}), 0)");
     let query = diesel::sql_query(sql).bind::<SmallInt, _>(Status::Succeeded.number()).bind::<SqlUuid, _>(from);
-    let rows: Vec<Fault> = query.load(connection).await?;
-    Ok(rows.into_iter().map(|row| row.fault).collect())
+    Ok(query.columns::<Text>().load(connection).await?)
 }
 
 /// A payment, refund or subscription with an unknown outcome.
-#[derive(Debug, Clone, QueryableByName)]
+#[derive(Debug, Clone, Queryable)]
 pub struct PendingMovement {
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
     pub id: Uuid,
     /// The gateway's id of a subscription whose next invoice may already exist there; `None` if the outcome itself is
     /// open.
-    #[diesel(sql_type = Nullable<Text>)]
     pub gateway_id: Option<String>,
 }
 
 /// Returns the given payments, refunds and subscriptions whose outcome is unknown. An ongoing subscription counts until
 /// 10 minutes past its due sync, because the gateway may have an invoice that was not fetched yet.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list_pending(
     connection: &mut Connection,
     subjects: &[Uuid],
@@ -340,5 +284,5 @@ pub async fn list_pending(
         .bind::<SmallInt, _>(SubscriptionStatus::Active.number())
         .bind::<SmallInt, _>(SubscriptionStatus::PastDue.number())
         .bind::<Array<SqlUuid>, _>(subjects);
-    Ok(query.load(connection).await?)
+    Ok(query.columns::<(SqlUuid, Nullable<Text>)>().load(connection).await?)
 }

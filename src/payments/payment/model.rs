@@ -16,7 +16,6 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     id::AccountId,
     money::Money,
-    page::Key,
 };
 
 /// A payment method, as a token of the gateway. Card numbers are rejected: they must not get into the database or the
@@ -157,11 +156,6 @@ impl Payment {
     pub fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
-
-    /// Returns the position in a list.
-    pub fn page_key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
-    }
 }
 
 /// A filter of payments, in addition to the caller's visibility.
@@ -253,11 +247,6 @@ impl Refund {
     #[must_use]
     pub fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
-    }
-
-    /// Returns the position in a list.
-    pub fn page_key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

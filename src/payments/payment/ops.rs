@@ -53,9 +53,6 @@ pub async fn begin(work: &mut Work, context: IntentContext, order: OrderId, meth
 }
 
 /// Measures how long the oldest payment has waited for its outcome; 0 if no payment waits.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn measure_unsettled(app: App) -> Result<()> {
     let oldest = app.database.autocommit(async |connection| stats::oldest_pending(connection).await).await?;
     let age = oldest.and_then(|oldest| (app.clock.now() - oldest).to_std().ok()).unwrap_or_default();
@@ -77,10 +74,6 @@ pub async fn get(connection: &Connection, permit: &Permit, id: PaymentId) -> Res
 }
 
 /// Returns a page of payments plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Payment>> {
-    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), &filter, page).await
 }

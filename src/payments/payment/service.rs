@@ -4,11 +4,7 @@ use crate::payments::settlement::call::gateway_request;
 use tonic::Request;
 
 use crate::payments::{
-    payment::{
-        convert::render,
-        model::{Filter, Payment},
-        ops,
-    },
+    payment::{convert::render, model::Filter, ops},
     settlement::{model::Status, ops::IntentContext},
 };
 use crate::proto::payments::v1::{self as pb, payment_service_server::PaymentService};
@@ -18,6 +14,7 @@ use mainstay_kernel::{
     caller::Visibility,
     grpc::{Call, Reply},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -55,7 +52,7 @@ impl PaymentService for Payments {
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (payments, meta) = call.list(&self.app, pager, list, Payment::page_key).await?;
+        let (payments, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();
         call.read(pb::ListPaymentsResponse { data, meta })
     }

@@ -24,16 +24,16 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Page, Total},
+    page::{Listed, Page},
     queue::rows::traceparent,
 };
 
@@ -190,22 +190,14 @@ pub async fn of_gateway(connection: &mut Connection, gateway: &str, gateway_id: 
 
 /// Returns a page of payments, newest first.
 pub async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
-) -> Result<Vec<Payment>> {
-    let query = newest_first!(matching(visibility, filter), payments::created_at, page);
-    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Payment::try_from).collect()
-}
-
-/// Counts the payments that match, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // The list's order makes the planner read an index, and only up to the bound.
-    let ordered = matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
-    let limited = ordered.select(payments::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+) -> Result<Listed<Payment>> {
+    // The order makes the planner read an index for the total, and only up to the bound.
+    let ordered = || matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
+    listed!(connection, ordered(), payments::created_at, page, CustomerRow => Payment)
 }
 
 /// Stores the intent of a payment; returns it with the gateway's id of the account's customer.

@@ -98,6 +98,5 @@ pub async fn get(connection: &Connection, permit: &Permit, id: RefundId) -> Resu
 /// `NOT_FOUND`.
 pub async fn list(connection: &Connection, permit: Permit, id: PaymentId, page: Page) -> Result<Listed<Refund>> {
     payment::get(connection, permit.visibility(), id).await?;
-    let total = page.total(store::total(connection, id)).await?;
-    Ok((store::list(connection, id, page.and_next()).await?, total))
+    store::list(connection, id, page).await
 }

@@ -5,7 +5,6 @@ use tonic::Request;
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
-    payment::model::Refund,
     refund::{convert::render, ops},
     settlement::ops::IntentContext,
 };
@@ -13,6 +12,7 @@ use crate::proto::payments::v1::{self as pb, refund_service_server::RefundServic
 use mainstay_kernel::{
     app::App,
     grpc::{Call, Reply, parse::price},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -44,7 +44,7 @@ impl RefundService for Refunds {
         let (permit, id) = (call.permit()?, PaymentId::parse(payment_id)?);
         let pager = call.pager(&self.app)?;
         let list = async move |connection: &_| ops::list(connection, permit, id, pager.page).await;
-        let (refunds, meta) = call.list(&self.app, pager, list, Refund::page_key).await?;
+        let (refunds, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListRefundsResponse { data: refunds.into_iter().map(render).collect(), meta })
     }
 }

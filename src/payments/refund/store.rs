@@ -21,16 +21,16 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
+        Connection, convert,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Page, Total},
+    page::{Listed, Page},
     queue::rows::traceparent,
 };
 
@@ -109,8 +109,7 @@ visible!(refunds, refunded_by);
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
     let query = visible(visibility).filter(refunds::id.eq(id));
-    let row: Option<Row> = query.select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+    convert::found::<Row, _>(query.select(Row::as_select()).first(&mut &*connection).await, "refund")
 }
 
 /// Returns one refund, locked against changes until the transaction ends. A transaction that also needs the payment
@@ -120,8 +119,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: RefundId) 
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: RefundId) -> Result<Refund> {
     let lock = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+    convert::found::<Row, _>(lock.first(&mut &*connection).await, "refund")
 }
 
 /// Returns whether a refund of the payment was booked under this id of the gateway. This includes refunds that the bank
@@ -136,8 +134,7 @@ pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_i
 /// transaction ends. A transaction that also needs the payment must lock the payment first.
 pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<Option<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
-    let row: Option<Row> = query.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
-    row.map(Refund::try_from).transpose()
+    convert::optional::<Row, _>(query.select(Row::as_select()).for_no_key_update().first(connection).await)
 }
 
 /// The gateway's ids of a refund and of the refunded charge.
@@ -167,17 +164,9 @@ pub async fn out_of_line(
 }
 
 /// Returns a page of refunds of a payment, newest first.
-pub async fn list(mut connection: &Connection, payment: PaymentId, page: Page) -> Result<Vec<Refund>> {
-    let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
-    let query = newest_first!(query, refunds::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Refund::try_from).collect()
-}
-
-/// Counts the refunds of a payment, up to a bound.
-pub async fn total(connection: &Connection, payment: PaymentId) -> Result<Total> {
-    let limited = refunds::table.filter(refunds::payment_id.eq(payment)).select(refunds::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+pub async fn list(connection: &Connection, payment: PaymentId, page: Page) -> Result<Listed<Refund>> {
+    let of_payment = || refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
+    listed!(connection, of_payment(), refunds::created_at, page, Row => Refund)
 }
 
 /// Returns the amount of a payment that was refunded, in the smallest unit.

@@ -127,9 +127,6 @@ pub async fn resume<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Option<R::
 }
 
 /// Settles a gateway request that is due, unless it is settled or another worker is carrying it out.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     match acquire_lease::<R>(app, id).await {
         Ok(Acquisition::Acquired(request, _)) => {
@@ -280,9 +277,6 @@ async fn settle<R: GatewayRequest>(
 
 /// Stores the outcome, from any source, within the caller's transaction. Returns the caller's view, if this call settled
 /// the gateway request.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn settle_in<R: GatewayRequest>(
     work: &mut Work,
     request: &R,
@@ -349,9 +343,6 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 }
 
 /// Raises an alert about a gateway request that could not be processed, and makes it due again in an hour.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn try_later<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     let at = app.clock.now() + ALERT_AFTER;
     let is_unsettled = lock_then(app, id, async move |connection, current: Option<R>| {

@@ -145,9 +145,6 @@ fn refund_returned(refund: &InvoiceRefund) -> String {
 /// Processes an answer: books paid invoices, and stores the locked subscription's state unless a later answer is
 /// already stored. A payment never becomes unpaid, so any answer may book it. Returns the subscription if this call
 /// settled it.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn apply_answer(
     work: &mut Work,
     current: Subscription,
@@ -205,9 +202,6 @@ pub(crate) async fn apply_answer(
 }
 
 /// Stores that a locked subscription never began, unless a later attempt has begun.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn fail(
     work: &mut Work,
     current: Subscription,
@@ -245,9 +239,6 @@ pub struct GatewayEvent<'a> {
 /// about other subscriptions are ignored. Raises an alert for a second active subscription at the gateway, and for one
 /// that is active there although it failed here: such a subscription collects money every period that is not in the
 /// ledger.
-///
-/// # Errors
-/// Any database error.
 pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: GatewayEvent<'_>) -> Result<()> {
     let Some(subscription) = store::find(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
     let other = event.gateway_id.filter(|theirs| match &subscription.state {

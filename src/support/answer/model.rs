@@ -3,7 +3,7 @@
 pub mod template;
 
 use chrono::{DateTime, Utc};
-use mainstay_kernel::{error::Result, page::Key};
+use mainstay_kernel::error::Result;
 use uuid::Uuid;
 
 use crate::support::id::CannedAnswerId;
@@ -60,10 +60,5 @@ impl CannedAnswer {
         };
         let has_changed = next != *self;
         Ok(has_changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
-    }
-
-    /// Returns the position in a list.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }

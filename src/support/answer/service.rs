@@ -15,6 +15,7 @@ use mainstay_kernel::{
     audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -91,7 +92,7 @@ impl CannedAnswerService for CannedAnswers {
         let (permit, pager, name) = (call.permit()?, call.pager(&self.app)?, call.message.name.clone());
         let texts = call.asks_for("body");
         let list = async move |connection: &_| ops::list(connection, permit, &name, pager.page, texts).await;
-        let (answers, meta) = call.list(&self.app, pager, list, CannedAnswer::key).await?;
+        let (answers, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListCannedAnswersResponse { data: answers.into_iter().map(Audited::message).collect(), meta })
     }
 

@@ -12,13 +12,12 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, count,
+        Connection, already_exists, convert, count,
         optional_column::{Optional, optional},
         seek::newest_first,
         statement::Prepare as _,
-        violated_unique,
     },
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::AccountId,
     page::{Page, Total},
 };
@@ -67,12 +66,7 @@ fn columns(texts: bool) -> Columns {
 
 /// Reports a name that is taken.
 fn check_name<T>(written: QueryResult<T>) -> Result<T> {
-    match written {
-        Err(error) if violated_unique(&error) == Some("canned_answers_name_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "Another canned answer has this name.").caused_by(error))
-        }
-        written => Ok(written?),
-    }
+    written.map_err(already_exists("canned_answers_name_key", "Another canned answer has this name."))
 }
 
 /// Stores a new canned answer.
@@ -90,8 +84,7 @@ pub async fn insert(connection: &Connection, answer: CannedAnswer) -> Result<()>
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, id: CannedAnswerId, texts: bool) -> Result<CannedAnswer> {
     let query = canned_answers::table.find(id).select(columns(texts));
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(CannedAnswer::from).ok_or_else(|| Error::not_found("canned answer"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "canned answer")
 }
 
 /// Returns one canned answer, locked against changes until the transaction ends.
@@ -100,8 +93,7 @@ pub async fn get(connection: &Connection, id: CannedAnswerId, texts: bool) -> Re
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: CannedAnswerId) -> Result<CannedAnswer> {
     let query = canned_answers::table.find(id).select(columns(true)).for_update();
-    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    row.map(CannedAnswer::from).ok_or_else(|| Error::not_found("canned answer"))
+    convert::found::<Row, _>(query.first(&mut &*connection).await, "canned answer")
 }
 
 /// Stores the next version of a locked canned answer.
@@ -137,8 +129,7 @@ fn named<'q>(part: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
 /// for.
 pub async fn list(mut connection: &Connection, name: &str, page: Page, texts: bool) -> Result<Vec<CannedAnswer>> {
     let query = newest_first!(named(name), canned_answers::created_at, page);
-    let rows: Vec<Row> = query.select(columns(texts)).load(&mut connection).await?;
-    Ok(rows.into_iter().map(CannedAnswer::from).collect())
+    convert::all::<Row, _>(query.select(columns(texts)).load(&mut connection).await)
 }
 
 /// Counts the canned answers whose name contains a text, up to a bound.

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     database::{
         Connection,
         condition::Condition,
+        convert,
         integrity::corrupt,
         optional_column::{Optional, optional},
         seek::seek,
@@ -114,8 +115,7 @@ pub async fn get(
 ) -> Result<Comment> {
     let query =
         comments::table.filter(comments::id.eq(id)).filter(comments::ticket_id.eq(ticket)).filter(shown(audience));
-    let row: Option<CommentRow> = query.select(columns(texts)).first(&mut &*connection).await.optional()?;
-    row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
+    convert::found::<CommentRow, _>(query.select(columns(texts)).first(&mut &*connection).await, "comment")
 }
 
 /// Returns a page of comments of a ticket, oldest first, with empty texts unless these are asked for.
@@ -130,8 +130,7 @@ pub async fn list(
     let query = query.order((comments::created_at, comments::id));
     let query = query.select(columns(texts)).into_boxed();
     let query = seek(query, page, "(comments.created_at, comments.id)", false);
-    let rows: Vec<CommentRow> = query.load(&mut connection).await?;
-    Ok(rows.into_iter().map(Comment::from).collect())
+    convert::all::<CommentRow, _>(query.load(&mut connection).await)
 }
 
 /// Returns at most `limit` comments of each of these tickets, oldest first.
@@ -149,8 +148,7 @@ pub async fn first(
                        ORDER BY found.created_at, found.id";
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
     let query = query.bind::<Bool, _>(audience.sees_notes());
-    let rows: Vec<CommentRow> = query.prepared().load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(Comment::from).collect())
+    convert::all::<CommentRow, _>(query.prepared().load(&mut &*connection).await)
 }
 
 /// Counts the comments of a ticket.
@@ -232,8 +230,7 @@ pub async fn first_activities(
     let oldest = tickets.iter().map(|ticket| lower_bound_after(ticket.0)).min().unwrap_or_default();
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
     let query = query.bind::<sql_types::Uuid, _>(oldest).bind::<Array<SmallInt>, _>(hidden_kinds(audience));
-    let rows: Vec<ActivityRow> = query.prepared().load(&mut &*connection).await?;
-    rows.into_iter().map(Activity::try_from).collect()
+    convert::all::<ActivityRow, _>(query.prepared().load(&mut &*connection).await)
 }
 
 /// Counts the activities of a ticket.

@@ -21,15 +21,12 @@ use crate::{
 };
 use mainstay_kernel::{
     contract::policy::Role,
-    database::{Connection, integrity::corrupt},
+    database::{Connection, integrity::corrupt, statement::Prepare as _},
     error::{Error, Result},
     id::AccountId,
 };
 
 /// Stores the format of an uploaded file, beside its operation.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn set_format(connection: &mut Connection, operation: OperationId, format: Format) -> Result<()> {
     let target = operations::table.find(operation);
     let count = diesel::update(target).set(operations::format.eq(format.number())).execute(connection).await?;
@@ -50,9 +47,6 @@ pub async fn format(connection: &mut Connection, operation: OperationId) -> Resu
 }
 
 /// Stores a chunk of an uploaded file.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn append(connection: &mut Connection, operation: OperationId, position: i32, data: &[u8]) -> Result<()> {
     use upload_chunks::dsl;
     let row = (dsl::operation_id.eq(operation), dsl::position.eq(position), dsl::data.eq(data));
@@ -61,18 +55,12 @@ pub async fn append(connection: &mut Connection, operation: OperationId, positio
 }
 
 /// Returns a chunk of an uploaded file; `None` after the last one.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn chunk(connection: &mut Connection, operation: OperationId, position: i32) -> Result<Option<Vec<u8>>> {
     let query = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
     Ok(query.first(connection).await.optional()?)
 }
 
 /// Removes an uploaded file.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn discard(connection: &mut Connection, operation: OperationId) -> Result<usize> {
     let chunks = upload_chunks::table.filter(upload_chunks::operation_id.eq(operation));
     Ok(diesel::delete(chunks).execute(connection).await?)
@@ -99,18 +87,9 @@ pub struct Origin {
     pub role: i16,
 }
 
-#[derive(QueryableByName)]
-struct Marked {
-    #[diesel(sql_type = Uuid)]
-    ticket_id: TicketId,
-}
-
 /// Marks rows as imported and returns those that were not marked before.
 ///
 /// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn mark_imported(
     connection: &mut Connection,
     account: AccountId,
@@ -119,21 +98,19 @@ pub async fn mark_imported(
     const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
                        SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
                        ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
-    let marked: Vec<Marked> = diesel::sql_query(SQL)
+    let marked: Vec<TicketId> = diesel::sql_query(SQL)
         .bind::<Uuid, _>(account)
         .bind::<Array<Binary>, _>(rows.iter().map(|new| new.row.hash.as_slice()).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(rows.iter().map(|new| new.occurrence).collect::<Vec<_>>())
         .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
+        .columns::<Uuid>()
         .load(connection)
         .await?;
-    let marked: std::collections::HashSet<_> = marked.into_iter().map(|marked| marked.ticket_id).collect();
+    let marked: std::collections::HashSet<_> = marked.into_iter().collect();
     Ok(rows.into_iter().filter(|new| marked.contains(&new.id)).collect())
 }
 
 /// Stores tickets, in the order of their rows. Tags travel as JSON, because unnest flattens nested arrays.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert_tickets(
     connection: &mut Connection,
     account: AccountId,
@@ -175,9 +152,6 @@ fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
 }
 
 /// Stores the answers in the rows as the first comments of their tickets. The author is unknown.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
                        SELECT id, ticket_id, $1, body, $2 FROM unnest($3, $4, $5) AS new (id, ticket_id, body)";
@@ -197,9 +171,6 @@ pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], 
 }
 
 /// Records that tickets were imported.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn insert_activities(
     connection: &mut Connection,
     origin: Origin,
@@ -221,9 +192,6 @@ pub async fn insert_activities(
 }
 
 /// Deletes at most `limit` chunks of the files of ended operations, and returns their number.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_finished(connection: &mut Connection, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM upload_chunks WHERE ctid = ANY (ARRAY( \
                          SELECT upload_chunks.ctid FROM upload_chunks JOIN operations ON operations.id = operation_id \

@@ -1,7 +1,7 @@
 //! Links between tickets of an account.
 
 use chrono::{DateTime, Utc};
-use mainstay_kernel::{numbered::numbered, page::Key};
+use mainstay_kernel::numbered::numbered;
 use uuid::Uuid;
 
 use crate::support::id::{TicketId, TicketLinkId};
@@ -61,11 +61,6 @@ impl Link {
             LinkKind::Related | LinkKind::Blocks | LinkKind::DuplicateOf => self,
             LinkKind::BlockedBy | LinkKind::DuplicatedBy => self.reversed(),
         }
-    }
-
-    /// Returns the position in the list of a ticket's links.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

@@ -15,6 +15,7 @@ use mainstay_kernel::{
     audit::Audited,
     error::Error,
     grpc::{Call, Reply, render::time},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -71,7 +72,7 @@ impl TicketLinkService for TicketLinks {
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pager = call.pager(&self.app)?;
         let list = async move |connection: &_| ops::list(connection, permit, ticket, pager.page).await;
-        let (links, meta) = call.list(&self.app, pager, list, Link::key).await?;
+        let (links, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListTicketLinksResponse { data: links.into_iter().map(Audited::message).collect(), meta })
     }
 

@@ -11,8 +11,8 @@ use crate::{
     support::link::model::{Link, LinkKind},
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::corrupt, seek::seek, violated_unique},
-    error::{Error, Reason, Result},
+    database::{Connection, already_exists, integrity::corrupt, seek::seek},
+    error::{Error, Result},
     page::{Page, Total},
 };
 
@@ -51,13 +51,8 @@ pub async fn insert(connection: &Connection, link: Link) -> Result<()> {
     let Link { id, ticket, other, kind, author, created_at } = link.stored();
     let kind = kind.number();
     let row = Row { id, source_id: ticket, target_id: other, kind, author_id: author, created_at };
-    match diesel::insert_into(links::table).values(&row).execute(&mut &*connection).await {
-        Err(error) if violated_unique(&error) == Some("ticket_links_pair_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The tickets are linked.").caused_by(error))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
-    }
+    let inserted = diesel::insert_into(links::table).values(&row).execute(&mut &*connection).await;
+    inserted.map(drop).map_err(already_exists("ticket_links_pair_key", "The tickets are linked."))
 }
 
 /// Selects the links of a ticket, in both directions.

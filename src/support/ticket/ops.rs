@@ -369,9 +369,6 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
 
 /// Removes at most [`personal::BATCH`] tickets of an account with their comments, and the references to their files; returns
 /// how many rows.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase_some(connection: &mut Connection, account: Uuid, now: DateTime<Utc>) -> Result<usize> {
     let ids = store::erase_some(connection, AccountId(account), personal::BATCH).await?;
     files::detach(connection, &ids, now).await?;

@@ -326,19 +326,14 @@ pub async fn update(connection: &Connection, ticket: &Ticket) -> Result<()> {
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Deleted {
-    #[diesel(sql_type = Array<Uuid>)]
-    attached: Vec<uuid::Uuid>,
-}
-
 /// Removes a locked ticket with its comments; returns the ids of those comments that files are attached to.
 pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uuid::Uuid>> {
     const SQL: &str = "DELETE FROM tickets WHERE id = $1 RETURNING ARRAY( \
                        SELECT id FROM comments WHERE ticket_id = $1 AND attachment_ids <> '{}') AS attached";
-    let mut deleted: Vec<Deleted> = diesel::sql_query(SQL).bind::<Uuid, _>(id).prepared().load(connection).await?;
-    one_row(deleted.len(), "delete", "tickets", id)?;
-    Ok(deleted.pop().map(|deleted| deleted.attached).unwrap_or_default())
+    let delete = diesel::sql_query(SQL).bind::<Uuid, _>(id).columns::<Array<Uuid>>().prepared();
+    let mut attached: Vec<Vec<uuid::Uuid>> = delete.load(connection).await?;
+    one_row(attached.len(), "delete", "tickets", id)?;
+    Ok(attached.pop().unwrap_or_default())
 }
 
 /// The roles of the users to whom tickets may be assigned.

@@ -235,9 +235,6 @@ async fn record(
 }
 
 /// Marks a delivery as failed because it will not be retried.
-///
-/// # Errors
-/// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
     let abandoned = app.database.transaction(async move |work: &mut Work| {
@@ -252,9 +249,6 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
 
 /// Removes the deliveries of a deleted endpoint in slices, so that locks are held only briefly. If the worker is
 /// stopping, the job is queued again for the rest.
-///
-/// # Errors
-/// Any database error.
 pub async fn delete_of_endpoint(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
     loop {
         let deleted = app.database.autocommit(async move |connection| {

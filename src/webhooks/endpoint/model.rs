@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::webhooks::id::WebhookEndpointId;
-use mainstay_kernel::{id::AccountId, numbered::numbered, page::Key};
+use mainstay_kernel::{id::AccountId, numbered::numbered};
 
 numbered! {
     /// Whether events are sent to an endpoint.
@@ -107,11 +107,6 @@ impl Endpoint {
 
     fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
-    }
-
-    /// Returns the position in a list by creation time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 

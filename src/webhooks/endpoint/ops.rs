@@ -123,12 +123,8 @@ pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> 
 }
 
 /// Returns a page of endpoints plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, _: Permit, page: Page) -> Result<Listed<Endpoint>> {
-    let total = page.total(store::total(connection)).await?;
-    Ok((store::list(connection, page.and_next()).await?, total))
+    store::list(connection, page).await
 }
 
 /// Updates an endpoint. A patch that changes nothing keeps the version. The caller needs the scopes of the types of events
@@ -198,9 +194,6 @@ pub async fn rotate(
 
 /// Locks the endpoints that are subscribed to these events, and returns the statements that insert a delivery, with its
 /// job, for each event and endpoint; `None` if no endpoint is subscribed.
-///
-/// # Errors
-/// Any database error.
 pub async fn deliveries_of(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<Option<Queued>> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_ref()).collect();
@@ -248,17 +241,11 @@ fn payload(event: &Event, now: DateTime<Utc>) -> String {
 }
 
 /// Returns whether any endpoint exists.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
     store::any(connection).await
 }
 
 /// Removes the endpoints of an account, whose deliveries jobs remove; returns how many.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase_of(connection: &mut Connection, account: uuid::Uuid) -> Result<usize> {
     let erased = store::erase(connection, &[AccountId(account)]).await?;
     let removals: Vec<_> = erased.iter().map(|endpoint| ForgetDeliveries { endpoint: *endpoint }).collect();
@@ -267,9 +254,6 @@ pub(crate) async fn erase_of(connection: &mut Connection, account: uuid::Uuid) -
 }
 
 /// Removes the endpoints of removed accounts, with their deliveries and jobs.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<()> {
     for endpoint in store::erase(connection, accounts).await? {
         let ids = deliveries::erase(connection, endpoint).await?;

@@ -28,6 +28,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -160,7 +161,7 @@ impl WebhookEndpointService for Webhooks {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
-        let (endpoints, meta) = call.list(&self.app, pager, list, Endpoint::key).await?;
+        let (endpoints, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListWebhookEndpointsResponse {
             data: endpoints.into_iter().map(Audited::message).collect(),
             meta,

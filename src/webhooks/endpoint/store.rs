@@ -11,15 +11,15 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, count,
+        Connection,
         integrity::{corrupt, one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         violated_foreign_key,
     },
     error::{Error, Result},
     id::AccountId,
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -145,16 +145,8 @@ pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Resul
 }
 
 /// Returns a page of endpoints, newest first.
-pub async fn list(mut connection: &Connection, page: Page) -> Result<Vec<Endpoint>> {
-    let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Endpoint::try_from).collect()
-}
-
-/// Counts the endpoints, up to a bound.
-pub async fn total(connection: &Connection) -> Result<Total> {
-    let limited = webhook_endpoints::table.select(webhook_endpoints::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(limited)).await
+pub async fn list(connection: &Connection, page: Page) -> Result<Listed<Endpoint>> {
+    listed!(connection, webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, page, Row => Endpoint)
 }
 
 /// An endpoint and the events it receives.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::proto::webhooks::v1::Reason as WebhooksReason;
 use crate::webhooks::id::InboundEventId;
-use mainstay_kernel::{error::Result, numbered::numbered, page::Key};
+use mainstay_kernel::{error::Result, numbered::numbered};
 
 numbered! {
     /// The providers with a number in the API and the table, from before providers had names there.
@@ -133,11 +133,6 @@ impl InboundEvent {
         }
         let state = State::Pending;
         Ok(Self { state, attempts: 0, finished_at: None, version: self.version + 1, updated_at: now, ..self })
-    }
-
-    /// Returns the position in a list by receive time.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.received_at, id: self.id.0 }
     }
 }
 

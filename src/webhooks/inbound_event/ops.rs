@@ -24,9 +24,6 @@ use mainstay_kernel::{
 const MAX_REDRIVEN: i64 = 500;
 
 /// Stores an event and the job that processes it. Returns whether the event is new; a duplicate changes nothing.
-///
-/// # Errors
-/// Any database error.
 pub async fn receive(work: &mut Work, event: InboundEvent) -> Result<bool> {
     let job = ProcessInboundEvent { event: event.id };
     // One round trip, because nearly every event is new.
@@ -82,9 +79,6 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
 }
 
 /// Marks an event dead because its job will not be retried.
-///
-/// # Errors
-/// Any database error.
 pub async fn give_up(app: &App, id: InboundEventId) -> Result<()> {
     let now = app.clock.now();
     end_dead(app, id, move |event| event.end(State::Dead, now)).await
@@ -126,9 +120,6 @@ pub async fn get(connection: &Connection, _: Permit, id: InboundEventId, payload
 }
 
 /// Returns a page of events plus one more if another page follows, and the total unless paging by key.
-///
-/// # Errors
-/// Any database error.
 pub async fn list(connection: &Connection, _: Permit, filter: Filter, page: Page) -> Result<Listed<InboundEvent>> {
     let total = page.total(store::total(connection, filter.clone())).await?;
     Ok((store::list(connection, filter, page.and_next()).await?, total))
@@ -150,9 +141,6 @@ pub async fn redrive(work: &mut Work, id: InboundEventId) -> Result<InboundEvent
 }
 
 /// Queues dead events to be processed again, oldest first. Returns their number, and whether there are more.
-///
-/// # Errors
-/// Any database error.
 pub async fn redrive_dead(work: &mut Work, provider: Option<String>) -> Result<(usize, bool)> {
     work.permit()?;
     let now = work.now();
@@ -166,9 +154,6 @@ pub async fn redrive_dead(work: &mut Work, provider: Option<String>) -> Result<(
 
 /// Measures how many events are dead. Unlike the counter, the gauge also shows an event whose worker ended before it
 /// counted the event.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn measure_dead(app: App) -> Result<()> {
     let dead = Filter { provider: None, state: Some(State::Dead) };
     let count = async move |connection: &mut Connection| store::total(connection, dead).await;
@@ -178,9 +163,6 @@ pub async fn measure_dead(app: App) -> Result<()> {
 }
 
 /// Removes the events whose provider ids have this prefix, with their jobs.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, prefix: &str) -> Result<()> {
     let ids: Vec<_> = store::erase(connection, prefix).await?.into_iter().map(|id| id.0).collect();
     jobs::forget::<ProcessInboundEvent>(connection, &ids).await

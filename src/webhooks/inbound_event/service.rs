@@ -14,6 +14,7 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, render::time},
+    page::Key,
     unit_of_work::Work,
 };
 
@@ -112,7 +113,7 @@ impl InboundEventService for InboundEvents {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
-        let (events, meta) = call.list(&self.app, pager, list, InboundEvent::key).await?;
+        let (events, meta) = call.list(&self.app, pager, list, |row| Key::new(row.received_at, row.id.0)).await?;
         call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
     }
 

@@ -51,3 +51,19 @@ macro_rules! __newest_first {
     }};
 }
 pub use crate::__newest_first as newest_first;
+
+/// Reads a page of a list from a boxed query, newest first: its rows plus one more if another page follows, and the
+/// total, up to a bound, unless the page starts after a key. The query is built twice: for the total and for the page.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __listed {
+    ($connection:expr, $query:expr, $table:ident :: $time:ident, $page:expr, $row:ty => $entity:ty) => {{
+        let (connection, page): (&$crate::database::Connection, $crate::page::Page) = ($connection, $page);
+        let limited = $query.select($table::id).limit($crate::database::count::BOUND + 1);
+        let total = page.total($crate::database::count::bounded(connection, Box::new(limited))).await?;
+        let query = $crate::database::seek::newest_first!($query, $table::$time, page.and_next());
+        let rows = query.select(<$row>::as_select()).load(&mut &*connection).await;
+        $crate::database::convert::all::<$row, $entity>(rows).map(|entities| (entities, total))
+    }};
+}
+pub use crate::__listed as listed;

@@ -3,7 +3,7 @@
 //!
 //! Postgres prepares each of them once per connection. Any other statement costs a round trip and a plan at every call.
 
-use std::sync::OnceLock;
+use std::{marker::PhantomData, sync::OnceLock};
 
 use diesel::{
     expression::{AsExpression, TypedExpressionType},
@@ -84,6 +84,11 @@ pub trait Prepare: Sized {
     fn exactly(self, rows: usize, name: &'static str) -> Exactly<Self> {
         Exactly { statement: self, rows, name }
     }
+
+    /// Reads the columns of raw SQL by position. `T` names their types in SQL, such as `BigInt` or `(Text, BigInt)`.
+    fn columns<T>(self) -> Columns<Self, T> {
+        Columns { statement: self, types: PhantomData }
+    }
 }
 
 impl<S: QueryFragment<Pg>> Prepare for S {}
@@ -123,6 +128,28 @@ impl<S> QueryId for Exactly<S> {
 
 impl<S> Query for Exactly<S> {
     type SqlType = Untyped;
+}
+
+/// Raw SQL with the types of its columns; see [`Prepare::columns`].
+#[derive(Debug, Clone)]
+pub struct Columns<S, T> {
+    statement: S,
+    types: PhantomData<fn() -> T>,
+}
+
+impl<S: QueryFragment<Pg>, T> QueryFragment<Pg> for Columns<S, T> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.statement.walk_ast(out)
+    }
+}
+
+impl<S, T> QueryId for Columns<S, T> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S, T> Query for Columns<S, T> {
+    type SqlType = T;
 }
 
 /// A statement that is prepared once per connection; see [`Prepare`].

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     OptionalExtension as _,
-    deserialize::QueryableByName,
+    deserialize::Queryable,
     sql_types::{Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
@@ -11,26 +11,22 @@ use uuid::Uuid;
 
 use super::Effect;
 use crate::{
-    database::{Connection, statement::Statement},
+    database::{
+        Connection,
+        statement::{Prepare as _, Statement},
+    },
     error::{Error, Result},
 };
 
 /// An effect without an outcome.
-#[derive(Debug, Clone, QueryableByName)]
+#[derive(Debug, Clone, Queryable)]
 pub(super) struct Intent {
-    #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
     pub(super) resource_id: Uuid,
-    #[diesel(sql_type = Text)]
     pub(super) request: String,
-    #[diesel(sql_type = Integer)]
     pub(super) attempts: i32,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(super) lookup_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(super) repeat_until: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Timestamptz)]
     pub(super) created_at: DateTime<Utc>,
 }
 
@@ -69,14 +65,18 @@ pub(super) async fn insert(
 const SELECT: &str =
     "SELECT id, resource_id, request::text AS request, attempts, lookup_at, repeat_until, created_at FROM effects";
 
+/// The columns of an intent.
+type Columns = (SqlUuid, SqlUuid, Text, Integer, Nullable<Timestamptz>, Nullable<Timestamptz>, Timestamptz);
+
 pub(super) async fn find(mut connection: &Connection, id: Uuid) -> Result<Option<Intent>> {
     let sql = format!("{SELECT} WHERE id = ?");
-    Ok(Statement::new(&sql).bind::<SqlUuid, _>(id).get_result(&mut connection).await.optional()?)
+    let statement = Statement::new(&sql).bind::<SqlUuid, _>(id).columns::<Columns>();
+    Ok(statement.get_result(&mut connection).await.optional()?)
 }
 
 pub(super) async fn of_resource(mut connection: &Connection, kind: &str, resource: Uuid) -> Result<Option<Intent>> {
     let sql = format!("{SELECT} WHERE kind = ? AND resource_id = ?");
-    let statement = Statement::new(&sql).bind::<Text, _>(kind).bind::<SqlUuid, _>(resource);
+    let statement = Statement::new(&sql).bind::<Text, _>(kind).bind::<SqlUuid, _>(resource).columns::<Columns>();
     Ok(statement.get_result(&mut connection).await.optional()?)
 }
 
@@ -106,12 +106,6 @@ pub(super) async fn delete(mut connection: &Connection, id: Uuid, attempts: Opti
     Ok(statement.execute(&mut connection).await? == 1)
 }
 
-#[derive(QueryableByName)]
-struct Deleted {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-}
-
 /// Removes the intent of a resource of which no attempt can have taken effect. Returns its key.
 pub(super) async fn delete_unattempted(
     mut connection: &Connection,
@@ -120,6 +114,5 @@ pub(super) async fn delete_unattempted(
 ) -> Result<Option<Uuid>> {
     const SQL: &str = "DELETE FROM effects WHERE kind = ? AND resource_id = ? AND lookup_at IS NULL RETURNING id";
     let statement = Statement::new(SQL).bind::<Text, _>(kind).bind::<SqlUuid, _>(resource);
-    let deleted: Option<Deleted> = statement.get_result(&mut connection).await.optional()?;
-    Ok(deleted.map(|row| row.id))
+    Ok(statement.columns::<SqlUuid>().get_result(&mut connection).await.optional()?)
 }

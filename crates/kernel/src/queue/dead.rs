@@ -3,40 +3,40 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
-    deserialize::QueryableByName,
+    deserialize::Queryable,
     sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    database::{Connection, after_commit, statement::Statement},
+    database::{
+        Connection, after_commit,
+        statement::{Prepare as _, Statement},
+    },
     error::{Error, Result},
     queue::{self, Job},
     telemetry::traces::traceparent,
 };
 
 /// A job without attempts left, or one that represents a row that was given up.
-#[derive(Debug, Clone, QueryableByName, serde::Serialize)]
+#[derive(Debug, Clone, Queryable, serde::Serialize)]
 pub struct DeadJob {
     /// The id.
-    #[diesel(sql_type = BigInt)]
     pub id: i64,
     /// The kind of job.
-    #[diesel(sql_type = Text)]
     pub kind: String,
     /// The payload, as JSON.
-    #[diesel(sql_type = Text)]
     pub payload: String,
     /// The number of started attempts.
-    #[diesel(sql_type = Integer)]
     pub attempts: i32,
     /// The error of the last attempt.
-    #[diesel(sql_type = Nullable<Text>)]
     pub error: Option<String>,
     /// The time at which it was given up.
-    #[diesel(sql_type = Timestamptz)]
     pub dead_at: DateTime<Utc>,
 }
+
+/// The columns of a dead job.
+type Columns = (BigInt, Text, Text, Integer, Nullable<Text>, Timestamptz);
 
 /// Adds a dead job within the caller's transaction. It represents a [row](super::rows) that was given up after
 /// `attempts` attempts, so that the row is listed and counted like any dead job. A redrive makes the row due again.
@@ -69,7 +69,8 @@ pub async fn add<J: Job>(connection: &Connection, job: &J, attempts: i32, error:
 pub async fn list(mut connection: &Connection, kind: Option<&str>, limit: i64) -> Result<Vec<DeadJob>> {
     const SQL: &str = "SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM jobs \
         WHERE dead_at IS NOT NULL AND kind = coalesce(?, kind) ORDER BY dead_at DESC, id DESC LIMIT ?";
-    Ok(Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit).load(&mut connection).await?)
+    let statement = Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit);
+    Ok(statement.columns::<Columns>().load(&mut connection).await?)
 }
 
 /// Redrives dead jobs with all their attempts: the given ids, or without ids at most `limit` of a kind, oldest first. A
@@ -92,6 +93,7 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Nullable<Text>, _>(kind)
         .bind::<BigInt, _>(limit)
+        .columns::<Columns>()
         .load(connection)
         .await?;
     after_commit::wake_workers();

@@ -1,11 +1,11 @@
 //! Queue depth: the number and the age of due jobs and rows, by lane.
 
-use diesel::{QueryableByName, sql_types::BigInt};
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl as _;
 
 use crate::{
     app::App,
-    database::Connection,
+    database::{Connection, statement::Prepare as _},
     error::Result,
     queue::{Kind, rows::Rows, store},
 };
@@ -73,12 +73,6 @@ impl LaneDepth {
     }
 }
 
-#[derive(QueryableByName)]
-struct CountRow {
-    #[diesel(sql_type = BigInt)]
-    jobs: i64,
-}
-
 /// Returns the number of dead jobs, counted up to [`LIMIT`].
 ///
 /// # Errors
@@ -86,6 +80,5 @@ struct CountRow {
 pub async fn count_dead(mut connection: &Connection) -> Result<i64> {
     let sql =
         format!("SELECT count(*) AS jobs FROM (SELECT FROM jobs WHERE dead_at IS NOT NULL LIMIT {LIMIT}) AS dead");
-    let row: CountRow = diesel::sql_query(sql).get_result(&mut connection).await?;
-    Ok(row.jobs)
+    Ok(diesel::sql_query(sql).columns::<BigInt>().get_result(&mut connection).await?)
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    deserialize::QueryableByName,
+    deserialize::Queryable,
     sql_types::{BigInt, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
@@ -29,7 +29,10 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    database::{Connection, after_commit, statement::Statement},
+    database::{
+        Connection, after_commit,
+        statement::{Prepare as _, Statement},
+    },
     error::{Error, Result},
     queue::{Kind, Lane, ignore_not_found, outage::add_jitter},
     telemetry::traces,
@@ -82,24 +85,19 @@ struct RowJob {
 }
 
 /// A due row, leased by a later `due_at`.
-#[derive(QueryableByName)]
+#[derive(Queryable)]
 pub(super) struct DueRow {
-    #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
     /// The end of the lease.
-    #[diesel(sql_type = Timestamptz)]
     pub(super) due_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub(super) traceparent: Option<String>,
 }
 
-#[derive(QueryableByName)]
+#[derive(Queryable)]
 pub(crate) struct Depth {
     /// The number of due rows, counted up to a limit.
-    #[diesel(sql_type = BigInt)]
     pub(crate) rows: i64,
     /// The time in seconds for which the oldest has been due.
-    #[diesel(sql_type = Double)]
     pub(crate) oldest_seconds: f64,
 }
 
@@ -152,7 +150,7 @@ impl Rows {
         let statement = Statement::new(&self.take)
             .bind::<Double, _>(term.as_secs_f64())
             .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));
-        Ok(statement.load(connection).await?)
+        Ok(statement.columns::<(SqlUuid, Timestamptz, Nullable<Text>)>().load(connection).await?)
     }
 
     /// Turns a row with failed work into a job, which runs after `wait`. It does nothing if the work has rescheduled
@@ -176,7 +174,8 @@ impl Rows {
 
     /// Counts the due rows.
     pub(super) async fn depth(&self, connection: &mut Connection, limit: i32) -> Result<Depth> {
-        Ok(Statement::new(&self.depth).bind::<Integer, _>(limit).get_result(connection).await?)
+        let statement = Statement::new(&self.depth).bind::<Integer, _>(limit).columns::<(BigInt, Double)>();
+        Ok(statement.get_result(connection).await?)
     }
 }
 

@@ -11,14 +11,14 @@ pub(crate) use take::{FreeSlots, LeasedJob, renew, statement, take};
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    deserialize::QueryableByName,
-    sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz},
-};
+use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    database::{Connection, after_commit, statement::Statement},
+    database::{
+        Connection, after_commit,
+        statement::{Prepare as _, Statement},
+    },
     error::Result,
     telemetry::traces::traceparent,
 };
@@ -116,16 +116,9 @@ pub(crate) async fn remove(connection: &Connection, key: &str) -> Result<()> {
     Ok(())
 }
 
-#[derive(QueryableByName)]
-struct Exists {
-    #[diesel(sql_type = Bool)]
-    found: bool,
-}
-
 pub(crate) async fn waits(connection: &mut Connection, key: &str) -> Result<bool> {
     const SQL: &str = "SELECT EXISTS (SELECT FROM jobs WHERE key = ? AND lease IS NULL AND dead_at IS NULL) AS found";
-    let row: Exists = Statement::new(SQL).bind::<Text, _>(key).get_result(connection).await?;
-    Ok(row.found)
+    Ok(Statement::new(SQL).bind::<Text, _>(key).columns::<Bool>().get_result(connection).await?)
 }
 
 /// Removes the waiting and the dead jobs of keys.

@@ -10,26 +10,14 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    database::{Connection, schema::scheduled_tasks, statement::Statement},
+    database::{
+        Connection,
+        schema::scheduled_tasks,
+        statement::{Prepare as _, Statement},
+    },
     error::Result,
     schedule::model::LastRun,
 };
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    last_started_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    last_finished_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    last_succeeded_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Text>)]
-    last_error: Option<String>,
-    #[diesel(sql_type = Timestamptz)]
-    now: DateTime<Utc>,
-}
 
 /// Returns the last run of each registered task, and the time of Postgres. Without any task, the time is meaningless.
 ///
@@ -38,19 +26,15 @@ struct Row {
 pub async fn last_runs(connection: &mut Connection) -> Result<(HashMap<String, LastRun>, DateTime<Utc>)> {
     const SQL: &str = "SELECT name, last_started_at, last_finished_at, last_succeeded_at, last_error, \
         statement_timestamp() AS now FROM scheduled_tasks";
-    let rows: Vec<Row> = Statement::new(SQL).load(connection).await?;
-    let now = rows.as_slice().first().map(|row| row.now).unwrap_or_default();
-    let run = |row: Row| {
-        let Row { name, last_started_at, last_finished_at, last_succeeded_at, last_error, now: _ } = row;
-        let last_run = LastRun {
-            started_at: last_started_at,
-            finished_at: last_finished_at,
-            succeeded_at: last_succeeded_at,
-            error: last_error,
-        };
-        (name, last_run)
-    };
-    Ok((rows.into_iter().map(run).collect(), now))
+    type Time = Nullable<Timestamptz>;
+    let statement = Statement::new(SQL).columns::<(Text, (Time, Time, Time, Nullable<Text>), Timestamptz)>();
+    let mut now = DateTime::default();
+    let mut runs = HashMap::new();
+    for (name, (started_at, finished_at, succeeded_at, error), at) in statement.load(connection).await? {
+        now = at;
+        runs.insert(name, LastRun { started_at, finished_at, succeeded_at, error });
+    }
+    Ok((runs, now))
 }
 
 /// Adds missing rows of tasks.
@@ -61,12 +45,6 @@ pub async fn register(connection: &mut Connection, names: &[&str]) -> Result<()>
     let rows: Vec<_> = names.iter().map(|name| scheduled_tasks::name.eq(*name)).collect();
     diesel::insert_into(scheduled_tasks::table).values(rows).on_conflict_do_nothing().execute(connection).await?;
     Ok(())
-}
-
-#[derive(QueryableByName)]
-struct Claimed {
-    #[diesel(sql_type = Timestamptz)]
-    at: DateTime<Utc>,
 }
 
 /// Claims a task, if its last start was `expected` (compare-and-set). Returns the new start, or `None` if another
@@ -80,10 +58,9 @@ pub async fn claim(
     expected: Option<DateTime<Utc>>,
 ) -> Result<Option<DateTime<Utc>>> {
     const SQL: &str = "UPDATE scheduled_tasks SET last_started_at = statement_timestamp() \
-        WHERE name = ? AND last_started_at IS NOT DISTINCT FROM ? RETURNING last_started_at AS at";
+        WHERE name = ? AND last_started_at IS NOT DISTINCT FROM ? RETURNING last_started_at";
     let statement = Statement::new(SQL).bind::<Text, _>(name).bind::<Nullable<Timestamptz>, _>(expected);
-    let row: Option<Claimed> = statement.get_result(connection).await.optional()?;
-    Ok(row.map(|row| row.at))
+    Ok(statement.columns::<Timestamptz>().get_result(connection).await.optional()?)
 }
 
 /// Stores the outcome of the run that began at `started_at`, unless a later run has begun.

@@ -2,27 +2,26 @@
 
 use std::io::Write as _;
 
+use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
+
 use super::WriteError;
 
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the bounds that timestamp.proto gives.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 /// ±10,000 years, the bounds that duration.proto gives.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
-const DAY_SECONDS: i64 = 86_400;
 
 pub(super) fn write_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), WriteError> {
-    if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
-        return Err(WriteError::Invalid("a timestamp is out of range"));
-    }
-    let (year, month, day) = date_of(seconds.div_euclid(DAY_SECONDS));
-    let second = seconds.rem_euclid(DAY_SECONDS);
+    let is_in_range = TIMESTAMP_SECONDS.contains(&seconds) && (0..1_000_000_000).contains(&nanos);
+    let time = DateTime::from_timestamp(seconds, 0).filter(|_| is_in_range);
+    let time = time.ok_or(WriteError::Invalid("a timestamp is out of range"))?;
     let mut text = *b"\"0000-00-00T00:00:00";
-    put_digits(&mut text[1..5], year);
-    put_digits(&mut text[6..8], month);
-    put_digits(&mut text[9..11], day);
-    put_digits(&mut text[12..14], second / 3600);
-    put_digits(&mut text[15..17], second / 60 % 60);
-    put_digits(&mut text[18..20], second % 60);
+    put_digits(&mut text[1..5], time.year().unsigned_abs());
+    put_digits(&mut text[6..8], time.month());
+    put_digits(&mut text[9..11], time.day());
+    put_digits(&mut text[12..14], time.hour());
+    put_digits(&mut text[15..17], time.minute());
+    put_digits(&mut text[18..20], time.second());
     out.extend_from_slice(&text);
     write_fraction(nanos.unsigned_abs(), out);
     out.extend_from_slice(b"Z\"");
@@ -55,13 +54,9 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     if separators.iter().any(|&(at, byte)| head[at] != byte) {
         return None;
     }
-    let (year, month, day) = (parse_digits(&head[..4])?, parse_digits(&head[5..7])?, parse_digits(&head[8..10])?);
-    let (hour, minute, second) =
-        (parse_digits(&head[11..13])?, parse_digits(&head[14..16])?, parse_digits(&head[17..19])?);
-    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 59
-    {
-        return None;
-    }
+    let number = |digits: &[u8]| parse_digits(digits)?.try_into().ok();
+    let date = NaiveDate::from_ymd_opt(parse_digits(&head[..4])? as i32, number(&head[5..7])?, number(&head[8..10])?)?;
+    let time = date.and_hms_opt(number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?)?;
     let (nanos, zone) = read_fraction(tail)?;
     let offset = match zone {
         b"Z" => 0,
@@ -75,7 +70,7 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
         }
         _ => return None,
     };
-    let seconds = days_since_epoch(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second - offset;
+    let seconds = time.and_utc().timestamp() - offset;
     TIMESTAMP_SECONDS.contains(&seconds).then_some((seconds, nanos))
 }
 
@@ -115,7 +110,7 @@ fn write_fraction(nanos: u32, out: &mut Vec<u8>) {
         return;
     }
     let mut text = *b".000000000";
-    put_digits(&mut text[1..], i64::from(nanos));
+    put_digits(&mut text[1..], nanos);
     let keep = if nanos.is_multiple_of(1_000_000) {
         4
     } else if nanos.is_multiple_of(1000) {
@@ -126,7 +121,7 @@ fn write_fraction(nanos: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&text[..keep]);
 }
 
-fn put_digits(into: &mut [u8], mut value: i64) {
+fn put_digits(into: &mut [u8], mut value: u32) {
     for slot in into.iter_mut().rev() {
         *slot = b'0' + (value % 10) as u8;
         value /= 10;
@@ -137,39 +132,6 @@ fn parse_digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0i64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
-fn month_days(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Converts days since 1970-01-01 to a proleptic Gregorian date, counting years from March so that the leap day comes
-/// last. Method: <https://howardhinnant.github.io/date_algorithms.html>.
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// The inverse of [`date_of`].
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,11 +139,11 @@ mod tests {
     #[test]
     fn every_day_comes_back() {
         for day in -719_162..2_932_897 {
-            let (year, month, date) = date_of(day);
-            assert_eq!(days_since_epoch(year, month, date), day);
+            let mut text = Vec::new();
+            write_timestamp(day * 86_400, 0, &mut text).expect("a time");
+            let text = std::str::from_utf8(&text).expect("a text").trim_matches('"');
+            assert_eq!(read_timestamp(text), Some((day * 86_400, 0)), "{text}");
         }
-        assert_eq!(date_of(0), (1970, 1, 1));
-        assert_eq!(date_of(2_932_896), (9999, 12, 31));
     }
 
     #[test]

@@ -40,9 +40,6 @@ struct OverviewStream {
 }
 
 /// Streams the overview of tickets: now, and after each change.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(super) async fn tickets(app: &App, days: i32) -> Result<Messages<WatchTicketOverviewResponse>> {
     let (watch, now) = (app.changes.watch(None).await?, Instant::now());
     // A time before any reading, so the first overview is read at once.

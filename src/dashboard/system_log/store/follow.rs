@@ -57,9 +57,6 @@ impl EntryRow for Row {
 }
 
 /// Reads the lines after a cursor, and the snapshot of that read. Without a cursor, only the snapshot is read.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn follow(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<EntryBatch<StoredLine>> {
     changes::read::<Row>(connection, cursor).await
 }

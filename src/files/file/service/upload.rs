@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use mainstay_kernel::{
     app::App,
+    audit::Audited as _,
     caller::Permit,
     contract::Validate as _,
     error::{Error, Result},
@@ -48,7 +49,7 @@ pub(super) async fn upload(
     let (key, limits) = (content.key.clone(), Limits::new(app));
     let committed = call.commit(app, async move |work: &mut Work| {
         let file = ops::create(work, id, draft, content, limits).await?;
-        Ok(pb::UploadFileResponse { data: Some(convert::file(file)) })
+        Ok(pb::UploadFileResponse { data: Some(file.message()) })
     });
     let committed = committed.await;
     if !matches!(committed, Ok(Committed::Fresh(_))) {

@@ -89,21 +89,14 @@ pub async fn hold_space(
     let keys: Vec<_> = removed.iter().map(|file| File::upload_key(file.id)).collect();
     let accounts: Vec<_> = removed.iter().map(|file| file.account).collect();
     let sizes: Vec<_> = removed.iter().map(|file| file.size_bytes).collect();
-    let rows: Vec<Key> = diesel::sql_query(SQL)
+    let keys = diesel::sql_query(SQL)
         .bind::<Array<Text>, _>(keys)
         .bind::<Array<Uuid>, _>(accounts)
         .bind::<Array<BigInt>, _>(sizes)
         .bind::<Nullable<Timestamptz>, _>(ends)
-        .prepared()
-        .load(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.key).collect())
-}
-
-#[derive(QueryableByName)]
-struct Key {
-    #[diesel(sql_type = Text)]
-    key: String,
+        .columns::<Text>()
+        .prepared();
+    Ok(keys.load(connection).await?)
 }
 
 /// Returns at most `limit` objects to delete, which can no longer be kept. No other worker claims them until
@@ -117,13 +110,9 @@ pub async fn claim_deletable(
     const SQL: &str = "UPDATE stored_objects SET is_deleting = true, delete_at = $2 WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $3 \
                          FOR UPDATE SKIP LOCKED)) RETURNING key";
-    let keys: Vec<Key> = diesel::sql_query(SQL)
-        .bind::<Timestamptz, _>(now)
-        .bind::<Timestamptz, _>(retry_at)
-        .bind::<BigInt, _>(limit)
-        .load(connection)
-        .await?;
-    Ok(keys.into_iter().map(|row| row.key).collect())
+    let keys =
+        diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<Timestamptz, _>(retry_at).bind::<BigInt, _>(limit);
+    Ok(keys.columns::<Text>().load(connection).await?)
 }
 
 /// Removes the records of objects that are no longer in the storage. Returns the quota that they held.
@@ -131,14 +120,7 @@ pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<
     const SQL: &str = "DELETE FROM stored_objects WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE key = ANY ($1) AND is_deleting ORDER BY key FOR UPDATE)) \
                        RETURNING account_id, size_bytes";
-    let spaces: Vec<Space> = diesel::sql_query(SQL).bind::<Array<Text>, _>(keys).load(connection).await?;
-    Ok(spaces.into_iter().filter_map(|space| space.account_id.zip(space.size_bytes)).collect())
-}
-
-#[derive(QueryableByName)]
-struct Space {
-    #[diesel(sql_type = Nullable<Uuid>)]
-    account_id: Option<AccountId>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    size_bytes: Option<i64>,
+    let query = diesel::sql_query(SQL).bind::<Array<Text>, _>(keys).columns::<(Nullable<Uuid>, Nullable<BigInt>)>();
+    let spaces: Vec<(Option<AccountId>, Option<i64>)> = query.load(connection).await?;
+    Ok(spaces.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())
 }

@@ -11,9 +11,6 @@ use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 /// Returns the domain by which the holder of a confirmed address joins an account, which is locked; `None` if no account has
 /// verified the domain of the address and its record was found within a day, the account is scheduled for deletion, or the
 /// person was removed from it. A subdomain is another domain.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn joining(
     connection: &Connection,
     email: &EmailAddress,

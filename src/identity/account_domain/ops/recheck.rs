@@ -49,9 +49,6 @@ const BATCH: i64 = 80;
 const CONCURRENT: usize = 16;
 
 /// Looks up the verified domains that are due. Returns their number.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn check_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.autocommit(async move |connection| store::due(connection, now, BATCH).await).await?;
@@ -63,9 +60,6 @@ pub(crate) async fn check_due(app: &App) -> Result<usize> {
 
 /// Looks up the domain of an address before a person joins by it, unless its record was found within a day. Without the
 /// record, or without an answer, the person does not join, and the scheduled look-ups decide about the domain.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn renew(app: &App, email: &EmailAddress) -> Result<()> {
     let name = email.domain().to_owned();
     let find = app.database.autocommit(async move |connection| store::verified(connection, &name).await);
@@ -89,9 +83,6 @@ pub(crate) async fn renew(app: &App, email: &EmailAddress) -> Result<()> {
 }
 
 /// Looks up the domain of the calling user's address ([`renew`]).
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn renew_of_caller(app: &App, permit: &Permit) -> Result<()> {
     let Some((id, ..)) = permit.user() else { return Ok(()) };
     let read = app.database.read(async move |connection| users::get(connection, Visibility::All, id).await);
@@ -99,9 +90,6 @@ pub async fn renew_of_caller(app: &App, permit: &Permit) -> Result<()> {
 }
 
 /// Ends the domain of the account that has verified the name of this one, if its record is missing.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(super) async fn end_other(app: &App, domain: &AccountDomain, texts: &[String]) -> Result<()> {
     let name = domain.domain.clone();
     let find = app.database.autocommit(async move |connection| store::verified(connection, name.as_str()).await);

@@ -79,9 +79,6 @@ async fn write(app: &App, export: &DataExport, tables: Vec<Vec<Personal>>, mut w
 }
 
 /// Fails an export whose job will not run again.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn abandon(app: &App, id: DataExportId) -> Result<()> {
     let read = async move |connection: &mut Connection| store::get(connection, Visibility::All, id).await;
     let now = app.clock.now();
@@ -128,7 +125,7 @@ async fn write_table(app: &App, writer: &mut ArchiveWriter, table: &[Personal], 
                 return personal::close_rows(connection).await;
             }
             for row in rows {
-                filled.push(row.line.as_bytes()).await?;
+                filled.push(row.as_bytes()).await?;
                 filled.push(b"\n").await?;
             }
         }

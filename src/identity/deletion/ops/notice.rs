@@ -26,9 +26,6 @@ pub(crate) struct ScheduleNotice {
 }
 
 /// Creates the token that cancels a deletion, and stores its hash; `None` if the deletion is not scheduled any more.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn schedule_notice(
     connection: &mut Connection,
     secret: &SecretKey,
@@ -57,9 +54,6 @@ pub(crate) struct CompletionNotice {
 }
 
 /// Returns the content of the mail about a completed deletion; `None` if its address was removed.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn completion_notice(
     connection: &mut Connection,
     id: DeletionNoticeId,

@@ -24,9 +24,6 @@ pub(crate) enum Notice {
 }
 
 /// Creates the token that confirms a change, and stores its hash; `None` if the change can't be confirmed any more.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn notice(
     connection: &mut Connection,
     secret: &SecretKey,
@@ -57,9 +54,6 @@ pub(crate) struct UndoNotice {
 }
 
 /// Creates the token that undoes a confirmed change, and stores its hash; `None` if the change was undone.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn undo_notice(
     connection: &mut Connection,
     secret: &SecretKey,

@@ -23,9 +23,6 @@ pub(crate) struct Notice {
 }
 
 /// Creates the token of an invitation and stores its hash; `None` if the invitation was accepted or revoked, or has expired.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn notice(
     connection: &mut Connection,
     secret: &SecretKey,

@@ -26,9 +26,6 @@ pub(crate) struct Notice {
 
 /// Creates the token and the code of a sign-in, and stores the hash of the token; `None` if no active user has the address, or
 /// the sign-in has ended.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn notice(
     connection: &mut Connection,
     secret: &SecretKey,

@@ -53,9 +53,6 @@ pub(super) async fn keep_an_owner(connection: &Connection, member: &Member) -> R
 
 /// Gives another role to a member, whom the caller has locked with the account, and outdates the member's access tokens of the
 /// account.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn assign(
     connection: &mut Connection,
     policies: &Policies,

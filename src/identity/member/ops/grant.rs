@@ -64,9 +64,6 @@ async fn covers(connection: &Connection, policies: &Policies, own: Assigned, off
 }
 
 /// Returns whether a user may invite to an account with a role at present. The role of an owner takes an owner or staff.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn may_invite(
     connection: &Connection,
     policies: &Policies,
@@ -88,9 +85,6 @@ pub(crate) async fn may_invite(
 }
 
 /// Voids the open invitations of a member that the member's present role could not send.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn void_excessive(connection: &Connection, policies: &Policies, member: &Member) -> Result<()> {
     let mut excessive = Vec::new();
     for invitation in invitations::sent_by(connection, member.account, member.user).await? {

@@ -21,9 +21,6 @@ pub(crate) enum Notice {
 
 /// Creates the token of a registration and stores its hash; `None` if the registration no longer exists. The token is
 /// valid until `until`, the time after which its mail is not sent. A redriven mail extends that by a day.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn notice(
     connection: &mut Connection,
     secret: &SecretKey,

@@ -8,7 +8,6 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::Count;
 use crate::{
     identity::scim::{
         id::ScimGroupId,
@@ -17,50 +16,12 @@ use crate::{
     schema::{scim_group_members, scim_groups},
 };
 use mainstay_kernel::{
-    database::{Connection, violated_unique},
+    database::{Connection, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
 };
 
-#[derive(Debug, QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    id: ScimGroupId,
-    #[diesel(sql_type = SqlUuid)]
-    account_id: AccountId,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    external_id: Option<String>,
-    #[diesel(sql_type = BigInt)]
-    version: i64,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Debug, QueryableByName)]
-struct MemberRow {
-    #[diesel(sql_type = SqlUuid)]
-    user_id: UserId,
-    #[diesel(sql_type = Text)]
-    name: String,
-}
-
-impl From<Row> for Group {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            account: row.account_id,
-            name: row.name,
-            external_id: row.external_id,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
+type Row = (ScimGroupId, AccountId, String, Option<String>, i64, DateTime<Utc>, DateTime<Utc>);
 
 const COLUMNS: &str = "SELECT g.id, g.account_id, g.name, g.external_id, g.version, g.created_at, g.updated_at";
 
@@ -88,15 +49,24 @@ pub async fn list_groups(
 ) -> Result<Vec<Group>> {
     let query = matching!(format!("{COLUMNS}{MATCHING} ORDER BY g.id OFFSET $6 LIMIT $7"), account, filter);
     let query = query.bind::<BigInt, _>(slice.offset).bind::<BigInt, _>(slice.limit);
+    let query = query.columns::<(SqlUuid, SqlUuid, Text, Nullable<Text>, BigInt, Timestamptz, Timestamptz)>();
     let rows: Vec<Row> = query.load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(Group::from).collect())
+    let group = |(id, account, name, external_id, version, created_at, updated_at)| Group {
+        id,
+        account,
+        name,
+        external_id,
+        version,
+        created_at,
+        updated_at,
+    };
+    Ok(rows.into_iter().map(group).collect())
 }
 
 /// Counts the groups of an account that a filter selects.
 pub async fn total_groups(connection: &Connection, account: AccountId, filter: &GroupFilter) -> Result<i64> {
     let query = matching!(format!("SELECT count(*) AS count{MATCHING}"), account, filter);
-    let Count { count } = query.get_result(&mut &*connection).await?;
-    Ok(count)
+    Ok(query.columns::<BigInt>().get_result(&mut &*connection).await?)
 }
 
 /// Counts all groups of an account.
@@ -175,8 +145,7 @@ pub async fn groups_of(connection: &Connection, account: AccountId, users: &[Use
                        JOIN scim_groups g ON g.id = m.group_id WHERE m.account_id = $1 AND m.user_id = ANY ($2)";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0);
     let query = query.bind::<Array<SqlUuid>, _>(users.iter().map(|id| id.0).collect::<Vec<Uuid>>());
-    let rows: Vec<MemberRow> = query.load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(|row| (row.user_id, row.name)).collect())
+    Ok(query.columns::<(SqlUuid, Text)>().load(&mut &*connection).await?)
 }
 
 /// Adds people of the account to a group. Members whom no provider has provisioned yet become provisioned.

@@ -24,9 +24,6 @@ use mainstay_kernel::{
 
 /// Returns how long a device of a user is remembered. `None` if each sign-in takes the second factor: by the configuration, for
 /// the staff, and for the members of an account that requires the factor.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn life(app: &App, user: &User) -> Result<Option<TimeDelta>> {
     let (id, life) = (user.id, app.config.section::<IdentityConfig>().second_factor_remembered);
     if life.is_zero() || user.role != Role::Customer {
@@ -39,9 +36,6 @@ pub async fn life(app: &App, user: &User) -> Result<Option<TimeDelta>> {
 }
 
 /// Stores a use of the device of a user who has proved a first factor. Returns `None` unless it is remembered.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn recognize(app: &App, user: &User, device: DeviceId) -> Result<Option<RememberedDeviceId>> {
     let Some(life) = life(app, user).await? else { return Ok(None) };
     let (user, now) = (user.clone(), app.clock.now());
@@ -53,9 +47,6 @@ pub async fn recognize(app: &App, user: &User, device: DeviceId) -> Result<Optio
 
 /// Remembers a device by the new id in its token, in place of the earlier one. Returns `false` if the user was changed since the
 /// proof of the second factor: a change of the factors or the password forgets all devices.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(super) async fn remember(
     work: &mut Work,
     user: &User,

@@ -31,9 +31,6 @@ use mainstay_kernel::{
 };
 
 /// Returns the passkeys of the calling user, oldest first.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn list_passkeys(connection: &Connection, permit: &Permit) -> Result<Vec<Passkey>> {
     store::list(connection, session::caller(permit)?.0).await
 }

@@ -60,9 +60,6 @@ pub async fn request_reset(work: &mut Work, policies: &Policies, id: UserId) -> 
 }
 
 /// Performs the resets that are due. Returns how many.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn perform_due_resets(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.autocommit(async move |connection| store::due_resets(connection, now, BATCH).await).await?;

@@ -20,7 +20,11 @@ use crate::{
     },
     schema::remembered_devices,
 };
-use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+use mainstay_kernel::{
+    database::{Connection, convert},
+    error::Result,
+    id::UserId,
+};
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = remembered_devices)]
@@ -100,8 +104,7 @@ pub async fn list(connection: &mut Connection, user: &User, now: DateTime<Utc>) 
     let query = query.filter(remembered_devices::session_epoch.eq(user.epoch.number));
     let query = query.filter(remembered_devices::expires_at.gt(now));
     let query = query.order((remembered_devices::created_at.desc(), remembered_devices::id.desc()));
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    Ok(rows.into_iter().map(RememberedDevice::from).collect())
+    convert::all::<Row, _>(query.select(Row::as_select()).load(connection).await)
 }
 
 /// Forgets a device of a user. Returns `false` if the user has no such device.

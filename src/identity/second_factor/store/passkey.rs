@@ -12,8 +12,8 @@ use crate::{
     schema::passkeys,
 };
 use mainstay_kernel::{
-    database::{Connection, violated_unique},
-    error::{Error, Reason, Result},
+    database::{Connection, already_exists, convert},
+    error::Result,
     id::UserId,
 };
 
@@ -68,27 +68,20 @@ pub async fn insert(connection: &mut Connection, passkey: &Passkey) -> Result<()
         passkeys::created_at.eq(passkey.created_at),
         passkeys::used_at.eq(passkey.used_at),
     );
-    match diesel::insert_into(passkeys::table).values(row).execute(connection).await {
-        Err(error) if violated_unique(&error) == Some("passkeys_credential_id_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "The passkey was added before."))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
-    }
+    let inserted = diesel::insert_into(passkeys::table).values(row).execute(connection).await;
+    inserted.map(drop).map_err(already_exists("passkeys_credential_id_key", "The passkey was added before."))
 }
 
 /// Returns the passkey with the id that its authenticator gave it.
 pub async fn by_credential(connection: &mut Connection, credential: &[u8]) -> Result<Option<Passkey>> {
     let query = passkeys::table.filter(passkeys::credential_id.eq(credential.to_vec())).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
-    Ok(row.map(Passkey::from))
+    convert::optional::<Row, _>(query.first(connection).await)
 }
 
 /// Returns the passkeys of a user, oldest first.
 pub async fn list(connection: &Connection, user: UserId) -> Result<Vec<Passkey>> {
     let query = passkeys::table.filter(passkeys::user_id.eq(user)).order((passkeys::created_at, passkeys::id));
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut &*connection).await?;
-    Ok(rows.into_iter().map(Passkey::from).collect())
+    convert::all::<Row, _>(query.select(Row::as_select()).load(&mut &*connection).await)
 }
 
 /// Returns the number of passkeys of a user.
@@ -101,8 +94,7 @@ pub async fn count(connection: &Connection, user: UserId) -> Result<usize> {
 pub async fn rename(connection: &mut Connection, user: UserId, id: PasskeyId, name: &str) -> Result<Option<Passkey>> {
     let target = passkeys::table.find(id).filter(passkeys::user_id.eq(user));
     let update = diesel::update(target).set(passkeys::name.eq(name)).returning(Row::as_returning());
-    let row: Option<Row> = update.get_result(connection).await.optional()?;
-    Ok(row.map(Passkey::from))
+    convert::optional::<Row, _>(update.get_result(connection).await)
 }
 
 /// Stores a use of a passkey. Returns `false` if its counter did not increase, also if a concurrent use was faster: the private

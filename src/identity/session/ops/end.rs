@@ -47,9 +47,6 @@ pub async fn end(work: &mut Work, policies: &Policies, user: UserId, id: Session
 }
 
 /// Ends the caller's current session. Idempotent, also for a session that was removed.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
     let (user, _, session) = caller(permit)?;
     leave_session(app, user, session).await
@@ -65,9 +62,6 @@ pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
 }
 
 /// Ends a session of a user and its access tokens. Idempotent.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
     // The revocation is first: it alone ends the session, also if the process dies in between.
     revocation::end_session(app, id).await?;

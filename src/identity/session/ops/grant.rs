@@ -37,9 +37,6 @@ pub(crate) async fn of_code(
 }
 
 /// Stores the session of an application.
-///
-/// # Errors
-/// Any error of Postgres.
 pub(crate) async fn begin_grant(work: &mut Work, session: &Session) -> Result<()> {
     let connection = work.connection().await?;
     if let Some(client) = session.client() {
@@ -49,9 +46,6 @@ pub(crate) async fn begin_grant(work: &mut Work, session: &Session) -> Result<()
 }
 
 /// Returns the session of an access token.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn of_access(app: &App, user: UserId, id: SessionId) -> Result<Option<Session>> {
     Ok(read(app, user, id).await?.map(|entry| entry.session))
 }

@@ -3,6 +3,7 @@
 use futures_util::{Stream, stream};
 use mainstay_kernel::{
     app::App,
+    audit::Audited as _,
     caller::Permit,
     contract::Validate as _,
     error::Error,
@@ -14,11 +15,7 @@ use mainstay_kernel::{
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status, Streaming};
 
-use crate::{
-    files::avatar::ops as avatar,
-    identity::user::{ops, service::render},
-    proto::identity::v1 as pb,
-};
+use crate::{files::avatar::ops as avatar, identity::user::ops, proto::identity::v1 as pb};
 
 pub(super) async fn set(
     app: &App,
@@ -43,7 +40,7 @@ pub(super) async fn set(
     let policies = &app.contract.policies;
     let committed = call.commit(app, async move |work: &mut Work| {
         let user = ops::set_avatar(work, policies, id, expected, Some(new)).await?;
-        Ok(pb::SetUserAvatarResponse { data: Some(render(user)) })
+        Ok(pb::SetUserAvatarResponse { data: Some(user.message()) })
     });
     let committed = committed.await;
     if !matches!(committed, Ok(Committed::Fresh(_))) {

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 use diesel::{
-    QueryableByName,
+    QueryDsl as _,
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
@@ -14,7 +14,11 @@ use crate::{
     },
     schema::users,
 };
-use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+use mainstay_kernel::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+    id::UserId,
+};
 
 use super::NewRow;
 
@@ -41,27 +45,20 @@ pub async fn insert_missing<'i>(
 
 /// Counts the users by the kinds of their password hashes.
 pub async fn hash_kinds(connection: &mut Connection) -> Result<HashKinds> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<Text>)]
-        kind: Option<String>,
-        #[diesel(sql_type = BigInt)]
-        users: i64,
-    }
     // The literal is that of the index.
     let others = format!(
         "SELECT substring(password_hash FROM '^\\$[a-z0-9-]+(?:\\$v=[0-9]+)?\\$[a-z0-9=,]+') AS kind, count(*) AS users \
          FROM users WHERE password_hash NOT LIKE '{PREFIX}%' GROUP BY 1 ORDER BY 2 DESC, 1"
     );
-    let others: Vec<Row> = diesel::sql_query(others).load(connection).await?;
+    let others = diesel::sql_query(others).columns::<(Nullable<Text>, BigInt)>();
+    let others: Vec<(Option<String>, i64)> = others.load(connection).await?;
     if others.is_empty() {
         return Ok(HashKinds::default());
     }
     // Exactly: an estimate below the number of the others would leave no address to the current kind.
-    const ALL: &str = "SELECT NULL::text AS kind, count(*) AS users FROM users";
-    let all: Row = diesel::sql_query(ALL).get_result(connection).await?;
-    let current = (all.users - others.iter().map(|row| row.users).sum::<i64>()).max(0);
-    let others = others.into_iter().take(MAX_KINDS).filter_map(|row| Some((row.kind?, row.users)));
+    let all: i64 = users::table.count().get_result(connection).await?;
+    let current = (all - others.iter().map(|(_, users)| users).sum::<i64>()).max(0);
+    let others = others.into_iter().take(MAX_KINDS).filter_map(|(kind, users)| Some((kind?, users)));
     Ok(HashKinds { current, others: others.collect() })
 }
 

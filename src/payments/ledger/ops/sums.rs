@@ -12,17 +12,11 @@ const MAX_BATCHES: usize = 50;
 
 /// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period.
 /// The sums include every committed movement.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn sums(connection: &Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
     store::sums(connection, bounds).await
 }
 
 /// Adds new bookings to the sums; returns the number of movements added.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn add(app: &App) -> Result<usize> {
     let mut total = 0;
     for _ in 0..MAX_BATCHES {
@@ -58,10 +52,10 @@ pub async fn rebuild(app: &App) -> Result<RebuildReport> {
             if let Some(difference) = store::differences(connection).await?.first() {
                 return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!(
                     "the new sums differ: {}",
-                    difference.sum
+                    difference
                 )));
             }
-            let faults = before.into_iter().map(|difference| difference.sum).collect();
+            let faults = before;
             Ok(RebuildReport { sums, faults })
         })
         .await

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    prelude::*,
     sql_query,
     sql_types::{Array, BigInt, Integer, SmallInt, Text, Timestamptz},
 };
@@ -10,16 +9,13 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
 use crate::payments::ledger::model::sums::{Figures, Sum, slices};
 use mainstay_kernel::{
-    database::Connection,
+    database::{Connection, statement::Prepare as _},
     error::{Error, Result},
     money::Currency,
 };
 
 /// Adds at most `limit` movements that are not in the sums yet; returns how many were added. Rows that another process
 /// has locked are skipped.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn add(connection: &mut Connection, limit: i64) -> Result<usize> {
     const SQL: &str = "
         WITH taken AS (
@@ -37,49 +33,23 @@ pub async fn add(connection: &mut Connection, limit: i64) -> Result<usize> {
                 sales = known.sales + excluded.sales, refunds = known.refunds + excluded.refunds
         )
         SELECT count(*) AS count FROM taken";
-    let row: CountRow = sql_query(SQL).bind::<BigInt, _>(limit).get_result(connection).await?;
-    Ok(usize::try_from(row.count).unwrap_or(0))
+    let taken = sql_query(SQL).bind::<BigInt, _>(limit).columns::<BigInt>();
+    let count: i64 = taken.get_result(connection).await?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }
 
-#[derive(QueryableByName)]
-struct CountRow {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
+/// The columns of a sum: the period, the currency and the figures.
+type Row = (i32, String, (i64, i64, i64, i64));
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Integer)]
-    period: i32,
-    #[diesel(sql_type = Text)]
-    currency: String,
-    #[diesel(sql_type = BigInt)]
-    gross_minor: i64,
-    #[diesel(sql_type = BigInt)]
-    refunds_minor: i64,
-    #[diesel(sql_type = BigInt)]
-    sales: i64,
-    #[diesel(sql_type = BigInt)]
-    refunds: i64,
-}
-
-impl TryFrom<Row> for Sum {
-    type Error = Error;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let Row { period, currency, gross_minor, refunds_minor, sales, refunds } = row;
-        let value = Currency::parse(&currency);
-        let currency = value.ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_sums: the currency {currency}")))?;
-        let period = usize::try_from(period).map_err(Error::internal)?;
-        Ok(Self { period, currency, figures: Figures { gross_minor, refunds_minor, sales, refunds } })
-    }
+fn sum((period, currency, (gross_minor, refunds_minor, sales, refunds)): Row) -> Result<Sum> {
+    let value = Currency::parse(&currency);
+    let currency = value.ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_sums: the currency {currency}")))?;
+    let period = usize::try_from(period).map_err(Error::internal)?;
+    Ok(Sum { period, currency, figures: Figures { gross_minor, refunds_minor, sales, refunds } })
 }
 
 /// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period. A
 /// single statement reads everything from one snapshot.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn sums(mut connection: &Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
     // The inner aggregate keeps the planner from joining by the span alone, which all rows have in common.
     const SQL: &str = "
@@ -116,8 +86,9 @@ pub async fn sums(mut connection: &Connection, bounds: &[DateTime<Utc>]) -> Resu
         .bind::<Array<Timestamptz>, _>(bounds)
         .bind::<Timestamptz, _>(first)
         .bind::<Timestamptz, _>(last);
+    let query = query.columns::<(Integer, Text, (BigInt, BigInt, BigInt, BigInt))>();
     let rows: Vec<Row> = query.load(&mut connection).await?;
-    rows.into_iter().map(Sum::try_from).collect()
+    rows.into_iter().map(sum).collect()
 }
 
 /// The sums computed from the ledger.
@@ -143,19 +114,8 @@ const STORED: &str = "
         FROM ledger_unsummed CROSS JOIN (VALUES (1), (2)) AS spans (span)
     ) AS parts GROUP BY 1, 2, 3";
 
-/// A stored sum that differs from the ledger.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct Difference {
-    /// The sum that differs, as a sentence for an operator.
-    #[diesel(sql_type = Text)]
-    pub sum: String,
-}
-
-/// Returns the sums that differ from the ledger. This reads the whole ledger.
-///
-/// # Errors
-/// Any error of Postgres.
-pub async fn differences(connection: &mut Connection) -> Result<Vec<Difference>> {
+/// Returns the stored sums that differ from the ledger, as sentences for an operator. This reads the whole ledger.
+pub async fn differences(connection: &mut Connection) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT format('%s from %s in %s: %s sold and %s refunded are stored, and the ledger has %s and %s',
             CASE span WHEN 1 THEN 'the quarter of an hour' ELSE 'the day' END,
@@ -167,14 +127,11 @@ pub async fn differences(connection: &mut Connection) -> Result<Vec<Difference>>
              IS DISTINCT FROM (ledger.gross_minor, ledger.refunds_minor, ledger.sales, ledger.refunds)
          ORDER BY span, starts_at, currency"
     );
-    Ok(sql_query(sql).load(connection).await?)
+    Ok(sql_query(sql).columns::<Text>().load(connection).await?)
 }
 
 /// Begins a rebuild of the sums: until the transaction ends, no other transaction can add to them, while reads
 /// continue. This must be the transaction's first statement, before it has a snapshot.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn begin_again(connection: &mut Connection) -> Result<()> {
     const SQL: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0;
                        LOCK TABLE ledger_sums IN SHARE ROW EXCLUSIVE MODE";
@@ -182,9 +139,6 @@ pub async fn begin_again(connection: &mut Connection) -> Result<()> {
 }
 
 /// Rebuilds the sums from the ledger; returns their number.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn replace(connection: &mut Connection) -> Result<usize> {
     // Bookings that commit meanwhile are outside this snapshot, in both tables.
     connection.batch_execute("DELETE FROM ledger_unsummed; DELETE FROM ledger_sums").await?;

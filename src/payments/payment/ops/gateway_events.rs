@@ -54,9 +54,6 @@ pub async fn on_succeeded(
 }
 
 /// Makes a payment that the gateway reports as failed due, unless it is settled.
-///
-/// # Errors
-/// Any database error.
 pub async fn on_failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
     match get(connection, id).await? {
         Some(payment) if payment.state == State::Pending => Payment::set_due(connection, id.0, None).await,
@@ -78,9 +75,6 @@ pub struct RefundedCharge<'e> {
 /// Queues a synchronization of a payment's refunds. The payment is found by this id, or else by the gateway's
 /// `payment_intent`. A charge that paid an invoice has no payment: its subscription is synchronized. If the event does not
 /// name the invoice, the gateway is asked. Events about charges of other users of the gateway account are ignored.
-///
-/// # Errors
-/// Any database error.
 pub async fn on_refunds_changed(
     connection: &mut Connection,
     id: Option<PaymentId>,
@@ -134,9 +128,6 @@ pub struct Dispute<'e> {
 /// answer before the gateway's deadline. Disputes are not in the ledger, because the gateway moves their money back and
 /// forth separately from the payment. A dispute of a charge that is not booked for a payment here may be about the
 /// invoice of a subscription, or about another charge of a payment; the gateway is asked.
-///
-/// # Errors
-/// Any database error.
 pub async fn on_disputed(
     connection: &mut Connection,
     id: Option<PaymentId>,

@@ -52,9 +52,6 @@ const MAX_QUIET_ATTEMPTS: u32 = 7;
 
 /// Synchronizes the refunds of a payment, or schedules the job again: after the wait for an unknown outcome, doubled
 /// each time, up to 64 times as long.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     let Some(why) = sync_once(app, job.payment).await? else { return Ok(()) };
     tracing::warn!(payment = %job.payment, attempts = job.attempts, why, "refunds are not in sync yet");
@@ -69,9 +66,6 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
 /// Begins a search of the gateway's refunds of the last `days` days for changes that no webhook reported: refunds that
 /// were made there, and refunds that the bank returned. Returns 0 if such a search is still running, or if the gateway
 /// reports no external refunds.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
     if app.part::<Arc<dyn Gateway>>().external_refunds().is_none() {
         return Ok(0);

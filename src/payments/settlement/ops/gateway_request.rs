@@ -77,9 +77,6 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     fn failure(view: &Self::View) -> Option<&Failure>;
 
     /// Makes the gateway request due at `at`, or at once, unless it is settled by then.
-    ///
-    /// # Errors
-    /// Any database error.
     fn set_due(
         connection: &mut Connection,
         id: Uuid,
@@ -88,16 +85,10 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
 
     /// Stores the lease and the attempts, while the row is locked, together with the time at which the gateway request
     /// is due.
-    ///
-    /// # Errors
-    /// Any database error.
     fn store_lease(self, connection: &mut Connection, lease: AttemptLease)
     -> impl Future<Output = Result<Self>> + Send;
 
     /// Stores the gateway's id for the account's customer, while the row is locked.
-    ///
-    /// # Errors
-    /// Any database error.
     fn attach_customer(
         self,
         _connection: &mut Connection,
@@ -121,17 +112,11 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     }
 
     /// Locks the rows that [`settle`](Self::settle) changes, and returns their current state.
-    ///
-    /// # Errors
-    /// Any database error.
     fn lock(&self, connection: &Connection) -> impl Future<Output = Result<Self::Locked>> + Send;
 
     /// Stores the gateway's answer in the [locked](Self::lock) rows, unless the gateway request is settled or, for a
     /// failure, a later attempt has started. Returns the caller's view if this call settled the gateway request; the
     /// view is then [concluded](conclude).
-    ///
-    /// # Errors
-    /// Any database error.
     fn settle(
         &self,
         work: &mut Work,
@@ -147,9 +132,6 @@ pub(crate) fn failure_error<R: GatewayRequest>(id: Uuid, view: &R::View, is_staf
 
 /// Stores the response to the requests that began a gateway request, within the transaction that settles it. A repeated
 /// request gets this response, whatever happens to the resource later.
-///
-/// # Errors
-/// Any database error.
 pub(crate) async fn conclude<R: GatewayRequest>(connection: &Connection, id: Uuid, settled: &R::View) -> Result<()> {
     let respond = |is_staff| match failure_error::<R>(id, settled, is_staff) {
         None => Ok(R::respond(settled.clone())),

@@ -1,23 +1,14 @@
 //! Erasure of the tickets of removed accounts.
 
-use diesel::{
-    QueryableByName,
-    sql_types::{Array, BigInt, Uuid as SqlUuid},
-};
+use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use mainstay_kernel::{
-    database::Connection,
+    database::{Connection, statement::Prepare as _},
     error::Result,
     id::{AccountId, UserId},
 };
-
-#[derive(QueryableByName)]
-struct Erased {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-}
 
 /// Removes the tickets and comments of accounts, and the keys of their imported rows. Returns the ids of tickets and
 /// comments. Tickets of other accounts lose an assignee that belongs to the accounts.
@@ -33,11 +24,12 @@ pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &
     ];
     let unassign = diesel::sql_query(UNASSIGN).bind::<Array<SqlUuid>, _>(users).bind::<Array<SqlUuid>, _>(accounts);
     unassign.execute(connection).await?;
-    let erased: Vec<Erased> = diesel::sql_query(ERASE).bind::<Array<SqlUuid>, _>(accounts).load(connection).await?;
+    let erase = diesel::sql_query(ERASE).bind::<Array<SqlUuid>, _>(accounts).columns::<SqlUuid>();
+    let erased = erase.load(connection).await?;
     diesel::sql_query(REST[0]).bind::<Array<SqlUuid>, _>(accounts).execute(connection).await?;
     let counts = diesel::sql_query(REST[1]).bind::<Array<SqlUuid>, _>(accounts).bind::<Array<SqlUuid>, _>(users);
     counts.execute(connection).await?;
-    Ok(erased.into_iter().map(|row| row.id).collect())
+    Ok(erased)
 }
 
 /// Removes at most `limit` tickets of an account with their comments. Returns the ids of tickets and comments.
@@ -47,8 +39,7 @@ pub async fn erase_some(connection: &mut Connection, account: AccountId, limit: 
           SELECT id FROM tickets WHERE account_id = $1 LIMIT $2)) RETURNING id) \
         SELECT id FROM erased UNION ALL SELECT comments.id FROM comments JOIN erased ON ticket_id = erased.id";
     let erased = diesel::sql_query(SQL).bind::<SqlUuid, _>(account).bind::<BigInt, _>(limit);
-    let erased: Vec<Erased> = erased.load(connection).await?;
-    Ok(erased.into_iter().map(|row| row.id).collect())
+    Ok(erased.columns::<SqlUuid>().load(connection).await?)
 }
 
 /// Removes the activities of removed tickets. The trigger that protects activities must be suspended.

@@ -1,20 +1,16 @@
 //! SQL of queues and tags.
 
 use diesel::{
-    prelude::*,
     sql_query,
     sql_types::{BigInt, Text},
 };
 use diesel_async::RunQueryDsl;
 
 use crate::support::ticket::model::labels::{COMPARED_TICKETS, MAX_COMPARED_QUEUES, MAX_LABELS, NEWEST_TICKETS};
-use mainstay_kernel::{database::Connection, error::Result};
-
-#[derive(QueryableByName)]
-struct Label {
-    #[diesel(sql_type = Text)]
-    name: String,
-}
+use mainstay_kernel::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+};
 
 /// Returns the queues in alphabetical order; if there are too many, those of the most accounts, by their newest tickets. A
 /// loose index scan reads one index entry per queue, regardless of its number of tickets.
@@ -36,8 +32,7 @@ pub async fn queues(mut connection: &Connection) -> Result<Vec<String>> {
             ORDER BY accounts DESC, tickets DESC, name LIMIT $1)
         SELECT name FROM ranked ORDER BY name";
     let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(MAX_COMPARED_QUEUES);
-    let labels: Vec<Label> = query.bind::<BigInt, _>(COMPARED_TICKETS).load(&mut connection).await?;
-    Ok(labels.into_iter().map(|label| label.name).collect())
+    Ok(query.bind::<BigInt, _>(COMPARED_TICKETS).columns::<Text>().load(&mut connection).await?)
 }
 
 /// Returns the tags of the newest tickets, those of the most accounts first.
@@ -48,6 +43,5 @@ pub async fn tags(mut connection: &Connection) -> Result<Vec<String>> {
             unnest(newest.tags) AS tag
         GROUP BY tag ORDER BY count(DISTINCT newest.account_id) DESC, count(*) DESC, tag LIMIT $1";
     let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(NEWEST_TICKETS);
-    let labels: Vec<Label> = query.load(&mut connection).await?;
-    Ok(labels.into_iter().map(|label| label.name).collect())
+    Ok(query.columns::<Text>().load(&mut connection).await?)
 }

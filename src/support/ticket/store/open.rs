@@ -32,12 +32,6 @@ pub async fn lock_and_count_open(connection: &Connection, requester: UserId, acc
     Ok(open)
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
 /// Counts the open tickets that keys of an account have created, and blocks other creates by keys of the account until the
 /// transaction ends. Imports and services of the platform create tickets without a requester, too: ten times `limit` of the
 /// newest ones are read, so that the count stays cheap after a large import.
@@ -54,7 +48,8 @@ pub async fn lock_and_count_open_of_keys(connection: &Connection, account: Accou
         .bind::<BigInt, _>(limit.saturating_mul(10))
         .bind::<SmallInt, _>(ActivityKind::Created.number())
         .bind::<SmallInt, _>(Role::Customer as i16)
+        .columns::<BigInt>()
         .prepared();
-    let (_, open): (AccountId, Count) = pipeline!(lock.first(&mut &*connection), count.get_result(&mut &*connection))?;
-    Ok(open.count)
+    let (_, open): (AccountId, i64) = pipeline!(lock.first(&mut &*connection), count.get_result(&mut &*connection))?;
+    Ok(open)
 }

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
-    prelude::*,
     sql_query,
     sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
@@ -10,58 +9,13 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::support::ticket::model::stats::{AGES_HOURS, Durations, Load, Stats};
-use mainstay_kernel::{database::Connection, error::Result, id::UserId};
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = SmallInt)]
-    status: i16,
-    #[diesel(sql_type = SmallInt)]
-    priority: i16,
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-#[derive(QueryableByName)]
-struct AgentRow {
-    #[diesel(sql_type = SqlUuid)]
-    agent: Uuid,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = BigInt)]
-    in_progress: i64,
-    #[diesel(sql_type = BigInt)]
-    resolved: i64,
-}
-
-#[derive(QueryableByName)]
-struct Age {
-    #[diesel(sql_type = Integer)]
-    band: i32,
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-#[derive(QueryableByName)]
-struct Times {
-    #[diesel(sql_type = BigInt)]
-    responses: i64,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    response_median: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    response_decile: Option<i64>,
-    #[diesel(sql_type = BigInt)]
-    resolutions: i64,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    resolution_median: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    resolution_decile: Option<i64>,
-}
+use mainstay_kernel::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+    id::UserId,
+};
 
 /// Returns the statistics of all tickets; the durations are of those created since a time.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn stats(mut connection: &Connection, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
     const COUNTS: &str = "SELECT status, priority, sum_of_counts(tickets) AS count FROM ticket_counts \
          WHERE account_id = $1 AND assignee_id = $1 GROUP BY status, priority HAVING sum_of_counts(tickets) <> 0 \
@@ -86,36 +40,29 @@ pub async fn stats(mut connection: &Connection, since: DateTime<Utc>, now: DateT
                    SELECT min(comments.created_at) AS at FROM comments \
                    WHERE ticket_id = tickets.id AND author_role IN (2, 3) AND NOT is_internal) AS first \
                WHERE created_at >= $1) AS times";
-    let counts: Vec<Count> = sql_query(COUNTS).bind::<SqlUuid, _>(Uuid::nil()).load(&mut connection).await?;
-    let agents: Vec<AgentRow> = sql_query(AGENTS).bind::<SqlUuid, _>(Uuid::nil()).load(&mut connection).await?;
+    let counts = sql_query(COUNTS).bind::<SqlUuid, _>(Uuid::nil()).columns::<(SmallInt, SmallInt, BigInt)>();
+    let counts = counts.load(&mut connection).await?;
+    let agents = sql_query(AGENTS).bind::<SqlUuid, _>(Uuid::nil()).columns::<(SqlUuid, Text, BigInt, BigInt)>();
+    let agents: Vec<(UserId, String, i64, i64)> = agents.load(&mut connection).await?;
+    let load = |(agent, name, in_progress, resolved)| Load { agent, name, in_progress, resolved };
     // Ascending times: the band 0 is the oldest.
     let bounds: Vec<_> = AGES_HOURS.iter().rev().map(|hours| now - TimeDelta::hours(*hours)).collect();
-    let bands: Vec<Age> = sql_query(AGES).bind::<Array<Timestamptz>, _>(bounds).load(&mut connection).await?;
-    let times: Times = sql_query(TIMES).bind::<Timestamptz, _>(since).get_result(&mut connection).await?;
+    let bands = sql_query(AGES).bind::<Array<Timestamptz>, _>(bounds).columns::<(Integer, BigInt)>();
+    let bands: Vec<(i32, i64)> = bands.load(&mut connection).await?;
+    type Times = (BigInt, Nullable<BigInt>, Nullable<BigInt>);
+    let times = sql_query(TIMES).bind::<Timestamptz, _>(since).columns::<(Times, Times)>();
+    let (first_responses, resolutions) = times.get_result(&mut connection).await?;
+    let durations = |(count, median_ms, ninth_decile_ms)| Durations { count, median_ms, ninth_decile_ms };
     let mut stats = Stats {
-        counts: counts.into_iter().map(|row| (row.status, row.priority, row.count)).collect(),
-        agents: agents.into_iter().map(Load::from).collect(),
-        first_responses: Durations {
-            count: times.responses,
-            median_ms: times.response_median,
-            ninth_decile_ms: times.response_decile,
-        },
-        resolutions: Durations {
-            count: times.resolutions,
-            median_ms: times.resolution_median,
-            ninth_decile_ms: times.resolution_decile,
-        },
+        counts,
+        agents: agents.into_iter().map(load).collect(),
+        first_responses: durations(first_responses),
+        resolutions: durations(resolutions),
         ..Stats::default()
     };
-    for Age { band, count } in bands {
+    for (band, count) in bands {
         let youngest_first = AGES_HOURS.len().saturating_sub(usize::try_from(band).unwrap_or(0));
         stats.ages[youngest_first] = count;
     }
     Ok(stats)
-}
-
-impl From<AgentRow> for Load {
-    fn from(row: AgentRow) -> Self {
-        Self { agent: UserId(row.agent), name: row.name, in_progress: row.in_progress, resolved: row.resolved }
-    }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, condition::Condition, count},
+    database::{Connection, condition::Condition, count, statement::Prepare as _},
     error::Result,
     page::Total,
 };
@@ -55,17 +55,12 @@ pub async fn total(mut connection: &Connection, visibility: Visibility, filter: 
     Ok(Total::exact(tickets.unwrap_or(0)))
 }
 
-#[derive(QueryableByName)]
-struct Folded {
-    #[diesel(sql_type = BigInt)]
-    folded: i64,
-}
-
 /// Merges the counters of individual writers, so that readers add up few rows. Returns the number of merged counters.
 /// It does nothing while another process is merging.
 pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
-    let folded: Folded = diesel::sql_query("SELECT fold_ticket_counts() AS folded").get_result(connection).await?;
-    Ok(usize::try_from(folded.folded).unwrap_or(0))
+    let fold = diesel::sql_query("SELECT fold_ticket_counts()").columns::<BigInt>();
+    let folded: i64 = fold.get_result(connection).await?;
+    Ok(usize::try_from(folded).unwrap_or(0))
 }
 
 /// Selects the ids of the matching tickets, in no particular order, up to one more than [`count::BOUND`].

@@ -7,7 +7,11 @@ use diesel::{
     sql_types::{Array, BigInt, SmallInt, Uuid},
 };
 use diesel_async::RunQueryDsl;
-use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+use mainstay_kernel::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+    id::UserId,
+};
 
 use super::{ASSIGNABLE, Row};
 use crate::{
@@ -17,14 +21,6 @@ use crate::{
         ticket::model::{Status, Ticket},
     },
 };
-
-#[derive(QueryableByName)]
-struct Abandoned {
-    #[diesel(sql_type = Uuid)]
-    id: TicketId,
-    #[diesel(sql_type = Uuid)]
-    assignee_id: UserId,
-}
 
 /// Returns at most `limit` tickets in progress whose assignees are deactivated or have no role of the staff, locked against
 /// changes until the transaction ends. The counters name the assignees, so that a run without such tickets reads few rows.
@@ -43,12 +39,13 @@ pub async fn lock_abandoned(connection: &Connection, limit: i64) -> Result<Vec<T
     let query = diesel::sql_query(SQL)
         .bind::<SmallInt, _>(status)
         .bind::<Array<SmallInt>, _>(ASSIGNABLE.to_vec())
-        .bind::<BigInt, _>(limit);
-    let found: Vec<Abandoned> = query.load(&mut &*connection).await?;
+        .bind::<BigInt, _>(limit)
+        .columns::<(Uuid, Uuid)>();
+    let found: Vec<(TicketId, UserId)> = query.load(&mut &*connection).await?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let assignees: HashMap<_, _> = found.into_iter().map(|row| (row.id, row.assignee_id)).collect();
+    let assignees: HashMap<_, _> = found.into_iter().collect();
     // In the order of their ids, as other transactions lock several tickets.
     let query = tickets::table.filter(tickets::id.eq_any(assignees.keys().copied().collect::<Vec<_>>()));
     let query = query.filter(tickets::status.eq(status)).order(tickets::id);

@@ -11,18 +11,12 @@ use crate::{
 use mainstay_kernel::{database::Connection, error::Result};
 
 /// Counts the deliveries that were created since a time, by state (as the number in its column).
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn by_state(mut connection: &Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
     let query = deliveries::table.filter(deliveries::created_at.ge(since)).group_by(deliveries::state);
     Ok(query.select((deliveries::state, count_star())).load(&mut connection).await?)
 }
 
 /// Returns the number of endpoints that are disabled.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn disabled_endpoints(mut connection: &Connection) -> Result<i64> {
     let disabled = endpoints::table.filter(endpoints::status.ne(Status::Enabled.number()));
     Ok(disabled.select(count_star()).first(&mut connection).await?)

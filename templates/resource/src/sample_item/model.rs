@@ -9,7 +9,6 @@ use mainstay_kernel::{
 {% if uses.enum %}
     numbered::numbered,
 {% endif %}
-    page::Key,
 };
 {% if uses.uuid %}
 use uuid::Uuid;
@@ -81,10 +80,5 @@ impl SampleItem {
         }
 {% endfor %}
         (next != *self).then(|| Self { version: self.version + 1, updated_at: now, ..next })
-    }
-
-    /// Returns the position in a list.
-    pub fn key(&self) -> Key {
-        Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }

@@ -88,8 +88,7 @@ pub async fn list(
     permit: Permit,
     page: Page,
 ) -> Result<Listed<SampleItem>> {
-    let total = page.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
+    store::list(connection, permit.visibility(), page).await
 }
 
 /// Updates a sample item. A patch that changes nothing keeps the version.

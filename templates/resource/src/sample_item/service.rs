@@ -8,6 +8,7 @@ use mainstay_kernel::{
         watch::{self, Event, Topic},
     },
     id::AccountId,
+    page::Key,
     unit_of_work::Work,
 };
 use tonic::Request;
@@ -120,7 +121,7 @@ impl SampleItemService for SampleItems {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
-        let (sample_items, meta) = call.list(&self.app, pager, list, SampleItem::key).await?;
+        let (sample_items, meta) = call.list(&self.app, pager, list, |row| Key::new(row.created_at, row.id.0)).await?;
         call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(to_message).collect(), meta })
     }
 

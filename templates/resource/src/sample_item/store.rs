@@ -7,19 +7,18 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{
         Connection,
-        condition::Condition,
-        count,
         integrity::{ {{- "corrupt, " if uses.enum }}one_row},
-        seek::newest_first,
+        seek::listed,
         statement::Prepare as _,
         violated_foreign_key,
+        visibility::visible,
     },
     error::{Error, Reason, Result},
     id::AccountId,
 {% if uses.money %}
     money::Money,
 {% endif %}
-    page::{Page, Total},
+    page::{Listed, Page},
 };
 use uuid::Uuid;
 
@@ -76,15 +75,7 @@ impl TryFrom<Row> for SampleItem {
     }
 }
 
-/// Selects the sample items that are visible to a caller: they belong to an account, not to one of its users.
-fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::pg::Pg> {
-    let query = sample_items::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(sample_items::account_id.eq(account)),
-        Visibility::Principal(_) => query.filter(Condition::plain("false")),
-    }
-}
+visible!(sample_items);
 
 fn require(row: Option<Row>) -> Result<SampleItem> {
     row.ok_or_else(|| Error::not_found("sample item"))?.try_into()
@@ -141,13 +132,11 @@ pub(super) async fn delete(connection: &Connection, id: SampleItemId) -> Result<
 
 /// Returns a page of sample items, newest first.
 pub(super) async fn list(
-    mut connection: &Connection,
+    connection: &Connection,
     visibility: Visibility,
     page: Page,
-) -> Result<Vec<SampleItem>> {
-    let query = newest_first!(visible(visibility), sample_items::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
-    rows.into_iter().map(Row::try_into).collect()
+) -> Result<Listed<SampleItem>> {
+    listed!(connection, visible(visibility), sample_items::created_at, page, Row => SampleItem)
 }
 
 /// Returns the existing sample items among these ids, of all accounts, in no particular order.
@@ -156,9 +145,4 @@ pub(super) async fn get_batch(connection: &mut Connection, ids: Vec<Uuid>) -> Re
     let query = sample_items::table.filter(sample_items::id.eq_any(ids)).select(Row::as_select());
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(Row::try_into).collect()
-}
-
-pub(super) async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
-    let query = visible(visibility).select(sample_items::id).limit(count::BOUND + 1);
-    count::bounded(connection, Box::new(query)).await
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use diesel::{
-    deserialize::QueryableByName,
-    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid},
-};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    database::{Connection, statement::Statement},
+    database::{
+        Connection,
+        statement::{Prepare as _, Statement},
+    },
     error::Result,
 };
 
@@ -26,12 +26,6 @@ pub(crate) struct Retry {
     pub(crate) error: Option<String>,
 }
 
-#[derive(QueryableByName)]
-struct CompletedRow {
-    #[diesel(sql_type = Bool)]
-    is_followed: bool,
-}
-
 /// Removes completed jobs. Returns whether another job was waiting for one of them.
 pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]) -> Result<bool> {
     const SQL: &str = "DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[]) AS done (id, lease) \
@@ -39,9 +33,9 @@ pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]
         RETURNING jobs.serial_key IS NOT NULL OR EXISTS (SELECT FROM jobs AS next \
             WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL) AS is_followed";
     let (ids, leases): (Vec<_>, Vec<_>) = leases.iter().copied().unzip();
-    let completed: Vec<CompletedRow> =
-        Statement::new(SQL).bind::<Array<BigInt>, _>(ids).bind::<Array<SqlUuid>, _>(leases).load(connection).await?;
-    Ok(completed.iter().any(|row| row.is_followed))
+    let delete = Statement::new(SQL).bind::<Array<BigInt>, _>(ids).bind::<Array<SqlUuid>, _>(leases);
+    let are_followed: Vec<bool> = delete.columns::<Bool>().load(connection).await?;
+    Ok(are_followed.contains(&true))
 }
 
 /// Makes jobs wait again. A job that was replaced while it ran is removed, because its replacement covers its subject.

@@ -1,26 +1,26 @@
 //! Queue depth queries, for metrics.
 
 use diesel::{
-    deserialize::QueryableByName,
+    deserialize::Queryable,
     sql_types::{BigInt, Double, Integer, Text},
 };
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    database::{Connection, statement::Statement},
+    database::{
+        Connection,
+        statement::{Prepare as _, Statement},
+    },
     error::Result,
 };
 
 /// The due jobs of a kind that are not taken.
-#[derive(Debug, QueryableByName)]
+#[derive(Debug, Queryable)]
 pub(crate) struct Depth {
-    #[diesel(sql_type = Text)]
     pub(crate) kind: String,
     /// Their number, counted up to a limit.
-    #[diesel(sql_type = BigInt)]
     pub(crate) jobs: i64,
     /// The time in seconds for which the oldest has been due.
-    #[diesel(sql_type = Double)]
     pub(crate) oldest_seconds: f64,
 }
 
@@ -51,5 +51,5 @@ pub(crate) async fn depths(connection: &mut Connection, limit: i32) -> Result<Ve
         SELECT kind, count(*) AS jobs, extract(epoch FROM now() - min(due_at))::float8 AS oldest_seconds \
         FROM due GROUP BY kind";
     let statement = Statement::new(SQL).bind::<Integer, _>(limit).bind::<Integer, _>(limit);
-    Ok(statement.load(connection).await?)
+    Ok(statement.columns::<(Text, BigInt, Double)>().load(connection).await?)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::{
-    deserialize::QueryableByName,
+    deserialize::Queryable,
     result::{DatabaseErrorKind, Error as DieselError},
     sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid},
 };
@@ -11,7 +11,10 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    database::{Connection, statement::Statement},
+    database::{
+        Connection,
+        statement::{Prepare as _, Statement},
+    },
     error::Result,
 };
 
@@ -23,28 +26,19 @@ pub(crate) struct FreeSlots {
 }
 
 /// A job that this worker has leased, or a table with due rows.
-#[derive(Debug, Clone, QueryableByName)]
+#[derive(Debug, Clone, Queryable)]
 pub(crate) struct LeasedJob {
-    #[diesel(sql_type = BigInt)]
     pub(crate) id: i64,
-    #[diesel(sql_type = SqlUuid)]
     pub(crate) lease: Uuid,
-    #[diesel(sql_type = Text)]
     pub(crate) kind: String,
-    #[diesel(sql_type = Text)]
     pub(crate) key: String,
-    #[diesel(sql_type = Text)]
     pub(crate) payload: String,
     /// The number of started attempts, including this one.
-    #[diesel(sql_type = Integer)]
     pub(crate) attempts: i32,
-    #[diesel(sql_type = Integer)]
     pub(crate) max_attempts: i32,
     /// The trace of the job's origin.
-    #[diesel(sql_type = Nullable<Text>)]
     pub(crate) traceparent: Option<String>,
     /// Whether the job was replaced before its worker died, so that no work is left.
-    #[diesel(sql_type = Bool)]
     pub(crate) is_replaced: bool,
 }
 
@@ -156,7 +150,8 @@ pub(crate) async fn take(
     let count = |lane: &FreeSlots| i32::try_from(lane.count).unwrap_or(i32::MAX);
     let statement = Statement::new(statement)
         .bind::<Array<Integer>, _>(free_slots.iter().map(count).collect::<Vec<_>>())
-        .bind::<Double, _>(term.as_secs_f64());
+        .bind::<Double, _>(term.as_secs_f64())
+        .columns::<(BigInt, SqlUuid, Text, Text, Text, Integer, Integer, Nullable<Text>, Bool)>();
     match statement.load(connection).await {
         // Another worker took a job with the same serial key. The next poll sees its change.
         Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Vec::new()),
@@ -164,22 +159,14 @@ pub(crate) async fn take(
     }
 }
 
-#[derive(QueryableByName)]
-struct RenewedRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
 /// Extends leases to `term` from now. Returns the ids of the leases that still exist.
 pub(crate) async fn renew(connection: &mut Connection, leases: &[(i64, Uuid)], term: Duration) -> Result<Vec<i64>> {
     const SQL: &str = "UPDATE jobs SET due_at = now() + ?::float8 * interval '1 second' \
         FROM unnest(?::bigint[], ?::uuid[]) AS mine (id, lease) WHERE jobs.id = mine.id AND jobs.lease = mine.lease RETURNING jobs.id";
     let (ids, leases): (Vec<_>, Vec<_>) = leases.iter().copied().unzip();
-    let renewed: Vec<RenewedRow> = Statement::new(SQL)
+    let renew = Statement::new(SQL)
         .bind::<Double, _>(term.as_secs_f64())
         .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<SqlUuid>, _>(leases)
-        .load(connection)
-        .await?;
-    Ok(renewed.into_iter().map(|row| row.id).collect())
+        .bind::<Array<SqlUuid>, _>(leases);
+    Ok(renew.columns::<BigInt>().load(connection).await?)
 }
