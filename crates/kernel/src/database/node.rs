@@ -9,7 +9,7 @@ use std::{
 
 use bb8_redis::bb8;
 use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
+    AnsiTransactionManager, SimpleAsyncConnection as _, TransactionManager as _,
     pooled_connection::PoolableConnection as _,
 };
 use futures_util::join;
