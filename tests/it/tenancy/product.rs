@@ -6,9 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay_kernel::contract::{
-    Method,
-    policy::{BuiltInRole, Effect, Reach, Role},
+use mainstay::support::{id::TicketId, ticket::store};
+use mainstay_kernel::{
+    caller::Visibility,
+    contract::{
+        Method,
+        policy::{BuiltInRole, Effect, Reach, Role},
+    },
+    database::Connection,
 };
 use prost_reflect::MessageDescriptor;
 use serde_json::{Value, json};
@@ -154,12 +159,16 @@ async fn list(who: &Actor) -> Vec<String> {
     rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// One connection serves callers of two accounts and the staff in turn.
+/// One connection serves callers of two accounts, the staff and single statements in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_serves_each_caller_under_the_own_account() {
-    let (_app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
+    let (app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
+    let id = TicketId(other.parse().expect("an id"));
     for _ in 0..3 {
+        assert_eq!(list(&cast.customer).await, [own.as_str()]);
+        let read = async move |connection: &mut Connection| store::get(connection, Visibility::All, id, true).await;
+        app.app.database.autocommit(read).await.expect("it reaches all accounts");
         assert_eq!(list(&cast.customer).await, [own.as_str()]);
         assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
         assert_eq!(list(&cast.stranger).await, [other.as_str()]);
