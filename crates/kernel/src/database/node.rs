@@ -33,7 +33,7 @@ use crate::{
 const BY_KEY: Reach = Reach::across_accounts("the statement has the condition");
 const ALL: Reach = Reach::across_accounts("statements that stand alone have no caller");
 
-/// The longest wait for the end of a transaction that no caller waits for.
+/// The longest wait for a statement that no caller waits for.
 const MAX_REST: Duration = Duration::from_secs(5);
 
 /// A connection of the pool, with the state of its session.
@@ -54,7 +54,8 @@ impl bb8::ManageConnection for Sessions {
 
     async fn connect(&self) -> Result<Session, ConnectFailure> {
         let mut connection = self.0.clone().connect().await?;
-        let keeps_settings = matches!(leads_through_pooler(&mut connection).await, Ok(false));
+        let pooled = tokio::time::timeout(MAX_REST, leads_through_pooler(&mut connection)).await;
+        let keeps_settings = matches!(pooled, Ok(Ok(false)));
         Ok(Session { connection, bound: None, keeps_settings })
     }
 
