@@ -33,48 +33,34 @@ const OF_PARENTS: [&str; 12] = [
     "webhook_deliveries",
 ];
 
-/// Tables and views without policies that the role of an account may read or write, with the reasons. The conditions of the
-/// statements alone keep their rows apart.
-const OPEN: [(&str, &str); 38] = [
-    ("attempt_limits", "the limits on attempts count networks, addresses and users"),
-    ("canned_answers", "texts of the staff, of no account"),
-    ("earlier_post_slugs", "the former addresses of posts, which everyone reads"),
-    ("effects", "a unit of work begins effects, whose requests are ids"),
-    ("email_changes", "of a person, who is in several accounts"),
-    ("file_links", "whether a file is used, or hidden, depends on the references of all accounts"),
-    ("file_usage", "the removal of a reference may free the space of another account"),
-    ("files", "a file of one account is attached to the ticket of another, and the last reference removes it"),
-    ("idempotency_keys", "of a caller, by the primary key"),
-    ("inbound_events", "what providers send, before its account is known"),
-    ("jobs", "a unit of work adds jobs"),
-    ("ledger_entries", "the books of the platform"),
-    ("ledger_sums", "the books of the platform"),
-    ("ledger_transactions", "the books of the platform"),
-    ("ledger_unsummed", "the books of the platform"),
-    ("linked_identities", "of a person, who is in several accounts"),
-    ("mail_logins", "of an address, whose user is in several accounts"),
-    ("mail_suppressions", "of an address, which accounts share"),
-    ("mails", "a unit of work adds mails; they have no text and no address"),
-    ("oauth_clients", "applications of the platform, which people of every account use"),
-    ("oauth_codes", "of a person, who is in several accounts"),
-    ("oauth_consents", "of a person, who is in several accounts"),
-    ("own_tickets", "the view has the condition of the account"),
-    ("passkeys", "of a person, who is in several accounts"),
-    ("password_resets", "of a person, who is in several accounts"),
-    ("products", "the products of the platform, which every account orders"),
-    ("registrations", "of an address that has no account yet"),
-    ("remembered_devices", "of a person, who is in several accounts"),
-    ("revocations", "the ends of sessions and tokens, which every process reads"),
-    ("sandbox_movements", "the books of the sandbox"),
-    ("sandbox_subscriptions", "the books of the sandbox"),
-    ("scheduled_tasks", "the tasks of the platform"),
-    ("second_factors", "of a person, who is in several accounts"),
-    ("sign_ins", "counts for the staff, of no account"),
-    ("signing_keys", "sealed keys of the platform"),
-    ("stored_objects", "names of objects, which the removal of the last reference releases"),
-    ("system_log_ring", "which part of the log is written"),
-    ("users", "of a person, who is in several accounts"),
+/// Tables and views without policies that the role of an account may read or write, with its privileges. The conditions of the
+/// statements alone keep their rows apart. The reasons are the comments of the tables.
+const OPEN: [&str; 12] = [
+    "effects: DELETE INSERT SELECT UPDATE",
+    "file_links: DELETE INSERT SELECT",
+    "file_usage: INSERT SELECT UPDATE",
+    "files: DELETE INSERT SELECT UPDATE",
+    "idempotency_keys: INSERT SELECT UPDATE",
+    "jobs: DELETE INSERT SELECT UPDATE",
+    "mails: DELETE INSERT SELECT",
+    "own_tickets: SELECT",
+    "products: SELECT UPDATE",
+    "revocations: INSERT SELECT UPDATE",
+    "stored_objects: INSERT SELECT UPDATE",
+    "users: INSERT SELECT UPDATE",
 ];
+
+/// Tables and views without policies, and the privileges of the role of an account.
+const OPENED: &str =
+    "SELECT CASE nspname WHEN 'public' THEN relname ELSE nspname || '.' || relname END || ': ' || array_to_string(held, ' ')
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    CROSS JOIN LATERAL (SELECT ARRAY(
+        SELECT privilege FROM unnest(ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']) AS privilege
+        WHERE has_table_privilege('mainstay_account', pg_class.oid, privilege)
+            OR privilege <> 'DELETE' AND has_any_column_privilege('mainstay_account', pg_class.oid, privilege)
+    ) AS held) AS privileges
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relrowsecurity AND nspname !~ '^(pg_|information_schema$)' AND held <> '{}'
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')";
 
 /// Rows that every account reads: what is published, the counters of all accounts, and what belongs to the platform.
 const OF_ALL: [(&str, &str); 4] = [
@@ -128,21 +114,42 @@ async fn every_table_with_an_account_is_isolated() {
     assert_eq!(names(&database, writes).await, [""; 0], "the reader writes nothing");
 }
 
-/// A table is open to accounts unless its migration calls `isolate_rows`: a new one is isolated, or has a reason.
+/// A migration opens a table by `share_table`, with the privileges that the statements of an account need, and a reason.
 #[tokio::test]
 async fn every_open_table_has_a_reason() {
     let database = TestDatabase::new().await;
-    let open = "SELECT CASE nspname WHEN 'public' THEN relname ELSE nspname || '.' || relname END FROM pg_class
-        JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relrowsecurity AND nspname !~ '^(pg_|information_schema$)'
-            AND has_table_privilege('mainstay_account', pg_class.oid, 'SELECT, INSERT, UPDATE, DELETE')
-            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
-        ORDER BY 1";
-    let found = names(&database, open).await;
-    let unlisted: Vec<_> = found.iter().filter(|name| OPEN.iter().all(|(known, _)| known != name)).collect();
-    assert!(unlisted.is_empty(), "isolated by no migration (isolate_rows), and without a reason: {unlisted:?}");
-    let gone: Vec<_> = OPEN.iter().filter(|(known, _)| !found.iter().any(|name| name == known)).collect();
-    assert!(gone.is_empty(), "not open any more: {gone:?}");
+    assert_eq!(names(&database, &format!("{OPENED} ORDER BY 1")).await, OPEN);
+    let reason = "coalesce(obj_description(pg_class.oid, 'pg_class'), '') LIKE 'open to accounts: %'";
+    assert_eq!(names(&database, &format!("{OPENED} AND NOT {reason}")).await, [""; 0], "without a reason");
+    let closed = format!(
+        "SELECT relname FROM pg_class WHERE {reason} AND NOT has_table_privilege('mainstay_account', oid, 'SELECT')"
+    );
+    assert_eq!(names(&database, &closed).await, [""; 0], "not open any more");
+}
+
+#[tokio::test]
+async fn a_new_table_is_closed_to_accounts() {
+    let database = TestDatabase::new().await;
+    database.sql("CREATE SCHEMA own; CREATE TABLE own.notes (id uuid, account_id uuid)").await;
+    let open = format!("{OPENED} AND relname = 'notes'");
+    assert_eq!(names(&database, &open).await, [""; 0]);
+    let others = "SELECT count(*) FROM pg_class WHERE relname = 'notes' AND has_table_privilege('mainstay_reader', oid, 'SELECT')
+        AND has_table_privilege('mainstay_server', oid, 'INSERT') AND has_table_privilege('mainstay_server', oid, 'DELETE')";
+    assert_eq!(database.number(others).await, 1, "the other roles reach it");
+
+    // A later call replaces an earlier one.
+    database.sql("SELECT share_table('own.notes', 'a test', 'SELECT, DELETE')").await;
+    database.sql("SELECT share_table('own.notes', 'a test', 'SELECT, UPDATE (id)')").await;
+    assert_eq!(names(&database, &open).await, ["own.notes: SELECT UPDATE"]);
+    database.sql("SELECT share_table('own.notes', 'a test')").await;
+    assert_eq!(names(&database, &open).await, ["own.notes: SELECT"]);
+
+    database.sql("SELECT isolate_rows('own.notes')").await;
+    let account = unknown_id();
+    database.sql(&bound(&account, &format!("INSERT INTO own.notes VALUES ('{account}', '{account}')"))).await;
+    let count = "SELECT count(*) FROM own.notes";
+    assert_eq!(database.number(&bound(&account, count)).await, 1);
+    assert_eq!(database.number(&bound(&unknown_id(), count)).await, 0);
 }
 
 /// A new month of an isolated table is as closed as the table.
@@ -210,6 +217,10 @@ async fn a_role_of_an_account_reaches_its_rows_and_no_others() {
             "INSERT INTO comments (id, ticket_id, author_role, body, attachment_ids, created_at)
              VALUES (gen_random_uuid(), '{other}', 1, 'Mine', '{{}}', now())"
         ),
+        // Without a privilege.
+        "SELECT FROM second_factors".to_owned(),
+        "SELECT FROM ledger_transactions".to_owned(),
+        "DELETE FROM users".to_owned(),
     ];
     for statement in foreign {
         let error = client.batch_execute(&bound(&account, &statement)).await.expect_err(&statement);

@@ -153,8 +153,8 @@ impl Database {
     }
 
     /// Lends a connection for longer reads, such as lists and sums. `run` must be read-only, because it runs again, on the
-    /// primary, if a replica does not respond. If they reach one account, they run in a transaction, whose BEGIN is sent with the
-    /// first of them.
+    /// primary, if a replica does not respond. If they reach one account, the account is sent with the first of them, and remains
+    /// that of the session.
     ///
     /// # Errors
     /// As [`Database::autocommit`].

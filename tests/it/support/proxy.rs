@@ -60,6 +60,8 @@ struct State {
     freezes: AtomicU64,
     /// Whether the messages of all connections are held back.
     hangs: AtomicBool,
+    /// Whether new connections lose the `options` of their startup, as behind PgBouncer.
+    ignores_options: AtomicBool,
     /// The next cut, and the beginning of a statement in the transaction to cut.
     cut: Mutex<Option<(Cut, &'static str)>>,
 }
@@ -118,6 +120,11 @@ impl Proxy {
         self.state.hangs.store(hangs, Ordering::SeqCst);
     }
 
+    /// Removes the `options` from the startup of new connections, as PgBouncer does.
+    pub(crate) fn ignore_options(&self, ignores: bool) {
+        self.state.ignores_options.store(ignores, Ordering::SeqCst);
+    }
+
     /// Breaks the connection of the next transaction that commits such a statement, or sends it, once. Background
     /// transactions of the app use the same proxy and are not affected.
     pub(crate) fn cut(&self, cut: Cut, statement: &'static str) {
@@ -145,13 +152,13 @@ struct Traffic {
     watches: bool,
     prepared: HashMap<String, String>,
     transaction: Vec<String>,
-    /// Whether the transaction has begun and has not ended.
+    /// Whether the transaction has begun and has not ended, or the session was bound to an account while round trips are counted.
     is_open: bool,
 }
 
 impl Traffic {
-    /// Records a frontend message; returns whether it runs a COMMIT.
-    fn record(&mut self, kind: u8, body: &[u8]) -> bool {
+    /// Records a frontend message; returns whether it runs a COMMIT. `holds`: round trips are counted.
+    fn record(&mut self, kind: u8, body: &[u8], holds: bool) -> bool {
         let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
         match kind {
@@ -167,9 +174,9 @@ impl Traffic {
                 self.is_open &= !commits;
                 return commits;
             }
-            b'Q' if first.starts_with("BEGIN") => {
+            b'Q' if first.starts_with("BEGIN") || binds(&first) => {
+                self.is_open = first.starts_with("BEGIN") || holds && !first.starts_with("SET role");
                 self.transaction = vec![first];
-                self.is_open = true;
             }
             b'Q' => {
                 let commits = first.ends_with("COMMIT");
@@ -182,12 +189,18 @@ impl Traffic {
         false
     }
 
-    /// Returns whether the last statement sets up the connection, for which no request waits.
+    /// Returns whether the last statement sets up the session, for which no request waits.
     fn sets_up(&self) -> bool {
-        let is_setting =
-            |last: &String| ["SET CLIENT_ENCODING", "SET TIME ZONE"].iter().any(|set| last.starts_with(set));
+        let is_setting = |last: &String| {
+            binds(last) || ["SET CLIENT_ENCODING", "SET TIME ZONE"].iter().any(|set| last.starts_with(set))
+        };
         self.transaction.last().is_some_and(is_setting)
     }
+}
+
+/// Returns whether a statement binds a session to the account of a list, or ends that.
+fn binds(statement: &str) -> bool {
+    ["SET ROLE", "SET mainstay.account", "SET role"].iter().any(|set| statement.starts_with(set))
 }
 
 /// A connection.
@@ -246,6 +259,14 @@ async fn downwards(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, wire: 
     }
 }
 
+/// Returns a startup message, which has a version and pairs of a name and a value, without the `options`.
+fn without_options(startup: &[u8]) -> Vec<u8> {
+    let (version, pairs) = startup.split_at(4);
+    let texts: Vec<_> = pairs.split_inclusive(|byte| *byte == 0).collect();
+    let kept = texts.chunks(2).filter(|pair| pair[0] != b"options\0");
+    [version.to_vec(), kept.flatten().copied().flatten().copied().collect()].concat()
+}
+
 /// Forwards the frontend's messages one by one.
 async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &Wire) -> std::io::Result<()> {
     // The startup message, and a TLS request before it, have no type byte.
@@ -253,9 +274,12 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         let length = client.read_u32().await?;
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
-        server.write_u32(length).await?;
-        server.write_all(&body).await?;
         let is_tls_request = body == 80_877_103_u32.to_be_bytes();
+        if !is_tls_request && wire.state.ignores_options.load(Ordering::SeqCst) {
+            body = without_options(&body);
+        }
+        server.write_u32(u32::try_from(body.len() + 4).expect("a short message")).await?;
+        server.write_all(&body).await?;
         if !is_tls_request {
             break;
         }
@@ -268,7 +292,7 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
         let was_open = traffic.is_open;
-        let commits = traffic.record(kind, &body);
+        let commits = traffic.record(kind, &body, wire.state.holds.load(Ordering::SeqCst));
         // Query, Bind and Execute: before another message, the last statement has been sent already.
         let cut = matches!(kind, b'Q' | b'B' | b'E').then(|| wire.state.take(&traffic.transaction, commits)).flatten();
         // Query and Execute.

@@ -6,9 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay_kernel::contract::{
-    Method,
-    policy::{BuiltInRole, Effect, Reach, Role},
+use mainstay::support::{id::TicketId, ticket::store};
+use mainstay_kernel::{
+    caller::Visibility,
+    contract::{
+        Method,
+        policy::{BuiltInRole, Effect, Reach, Role},
+    },
+    database::Connection,
 };
 use prost_reflect::MessageDescriptor;
 use serde_json::{Value, json};
@@ -154,12 +159,16 @@ async fn list(who: &Actor) -> Vec<String> {
     rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// One connection serves callers of two accounts and the staff in turn.
+/// One connection serves callers of two accounts, the staff and single statements in turn.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_keeps_neither_role_nor_account() {
-    let (_app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
+async fn a_connection_serves_each_caller_under_the_own_account() {
+    let (app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
+    let id = TicketId(other.parse().expect("an id"));
     for _ in 0..3 {
+        assert_eq!(list(&cast.customer).await, [own.as_str()]);
+        let read = async move |connection: &mut Connection| store::get(connection, Visibility::All, id, true).await;
+        app.app.database.autocommit(read).await.expect("it reaches all accounts");
         assert_eq!(list(&cast.customer).await, [own.as_str()]);
         assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
         assert_eq!(list(&cast.stranger).await, [other.as_str()]);
@@ -170,12 +179,13 @@ async fn a_connection_keeps_neither_role_nor_account() {
     }
 }
 
-/// A response does not wait for the end of its transaction. A connection whose transaction has not ended, because a caller has
-/// left or because Postgres does not answer, is not lent with its role and its account.
+/// Behind a pooler, a list has a transaction. Its response does not wait for the end. A connection whose transaction has not ended,
+/// because a caller has left or because Postgres does not answer, is not lent with its role and its account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_transaction_has_not_ended_is_not_lent() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
+    proxy.ignore_options(true);
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
     let (app, cast) = builder.start_with_cast().await;
@@ -224,22 +234,79 @@ async fn a_connection_whose_transaction_has_not_ended_is_not_lent() {
     eventually("the transactions have ended", async || database.number(open).await == 0).await;
 }
 
-/// Statements follow their BEGIN without waiting for it. If it fails, they have run as the login of the server, and their rows
-/// are no response.
+/// Statements follow the settings of their account without waiting for them. If these fail, the statements have run as the login
+/// of the server or under the account of another caller, and their rows are no response.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rows_of_a_list_without_its_transaction_are_dropped() {
+async fn the_rows_of_a_list_without_its_account_are_dropped() {
+    for (ignores_options, settings) in
+        [(true, "BEGIN; SET LOCAL ROLE"), (false, "SET mainstay.account"), (false, "SET ROLE mainstay_account")]
+    {
+        let database = Arc::new(TestDatabase::new().await);
+        let proxy = Proxy::new(&database).await;
+        proxy.ignore_options(ignores_options);
+        let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
+        let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
+        let (_app, cast) = builder.start_with_cast().await;
+        let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
+        for protocol in PROTOCOLS {
+            // The session is bound to the account of another caller, or to none.
+            match settings {
+                "SET mainstay.account" => assert_eq!(list(&cast.stranger).await, [other.as_str()]),
+                _ => assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]),
+            }
+            proxy.cut(Cut::Spoil, settings);
+            cast.customer.call(protocol, LIST, json!({})).await.failure("INTERNAL_ERROR");
+            assert_eq!(list(&cast.stranger).await, [other.as_str()]);
+            assert_eq!(list(&cast.customer).await, [own.as_str()]);
+        }
+    }
+}
+
+/// A session remains bound to the account of its last list. A list that ends while its account is on the way, or while it reads,
+/// leaves no session about whose account the server may be wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_serves_no_list_under_the_account_of_another() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
     let (_app, cast) = builder.start_with_cast().await;
-    let own = ticket(&cast.customer).await;
+    let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
+    let others_are_served = async || {
+        eventually("a connection is lent", async || cast.stranger.rest(LIST, json!({})).await.status == 200).await;
+        assert_eq!(list(&cast.stranger).await, [other.as_str()]);
+    };
+    let late = async |wait: &str| {
+        let response = cast.customer.call_with(Protocol::Rest, LIST, json!({}), &[("x-request-timeout", wait)]).await;
+        response.failure("DEADLINE_EXCEEDED")
+    };
+    others_are_served().await;
+
+    // A caller leaves while the account is on its way, and while the page is read.
+    proxy.hang(true);
+    late("300ms").await;
+    proxy.hang(false);
+    others_are_served().await;
+    let holder = connect(&database.url).await;
+    holder.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    late("500ms").await;
+    holder.batch_execute("ROLLBACK").await.expect("released");
+    others_are_served().await;
+    // The connection breaks before the account reaches Postgres.
+    proxy.cut(Cut::BeforeStatement, "SET mainstay.account");
+    cast.customer.rest(LIST, json!({})).await.failure("UNAVAILABLE");
+    others_are_served().await;
+
+    // A list that fails leaves its account; a unit of work and a statement of the staff have their own reach there.
+    holder.batch_execute("ALTER TABLE tickets RENAME TO renamed").await.expect("renamed");
+    cast.customer.rest(LIST, json!({})).await.failure("INTERNAL_ERROR");
+    holder.batch_execute("ALTER TABLE renamed RENAME TO tickets").await.expect("renamed");
+    let change = json!({ "ticketId": other, "ticket": { "subject": "Changed" } });
+    cast.agent.rest("TicketService.UpdateTicket", change.clone()).await.success();
     assert_eq!(list(&cast.customer).await, [own.as_str()]);
-    for protocol in PROTOCOLS {
-        proxy.cut(Cut::Spoil, "BEGIN; SET LOCAL ROLE");
-        cast.customer.call(protocol, LIST, json!({})).await.failure("INTERNAL_ERROR");
-        assert_eq!(list(&cast.customer).await, [own.as_str()]);
-    }
+    cast.stranger.rest("TicketService.UpdateTicket", change.clone()).await.success();
+    cast.customer.rest("TicketService.UpdateTicket", change).await.failure("NOT_FOUND");
+    assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
 }
 
 /// The words and tags of tickets are found under the policies, and those of another account are not.

@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel::{ConnectionError, ConnectionResult, QueryResult, deserialize::QueryableByName, sql_types::Text};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 use rand::seq::SliceRandom as _;
 use tokio::net::UnixStream;
 use tokio_postgres::{
@@ -271,6 +271,19 @@ impl Connector {
             tracing::debug!("a statement could not be cancelled");
         }
     }
+}
+
+/// Returns whether a connection leads through a pooler, so that its next statement may run in another session: every connection of
+/// this program sends the setting at its start, and poolers do not forward it.
+pub(super) async fn leads_through_pooler(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = Text)]
+        source: String,
+    }
+    const SQL: &str = "SELECT source FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
+    let setting: Setting = diesel::sql_query(SQL).get_result(connection).await?;
+    Ok(setting.source != "client")
 }
 
 /// Returns whether a server refuses writes.

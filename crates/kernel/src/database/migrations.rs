@@ -13,7 +13,7 @@ use diesel::{
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
-use crate::database::Connection;
+use crate::database::{Connection, connect::leads_through_pooler};
 
 pub use difference::Difference;
 
@@ -101,16 +101,8 @@ pub async fn run_at_most(
 /// advisory lock would then remain in one session, and unrelated clients would inherit the search path and the lifted
 /// statement timeout.
 async fn refuse_pooler(connection: &mut Connection) -> anyhow::Result<()> {
-    #[derive(QueryableByName)]
-    struct Setting {
-        #[diesel(sql_type = Text)]
-        source: String,
-    }
-    // Every connection of this program sends this setting at its start, and poolers do not forward it.
-    const SQL: &str = "SELECT source FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
-    let setting: Setting = diesel::sql_query(SQL).get_result(connection).await?;
     anyhow::ensure!(
-        setting.source == "client",
+        !leads_through_pooler(connection).await?,
         "DATABASE_URL leads through a pooler, and a migration needs a session of its own: let it name Postgres itself"
     );
     Ok(())

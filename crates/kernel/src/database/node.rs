@@ -7,16 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bb8_redis::bb8;
 use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
-    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
+    AnsiTransactionManager, SimpleAsyncConnection as _, TransactionManager as _,
+    pooled_connection::PoolableConnection as _,
 };
-use futures_util::{FutureExt as _, join};
+use futures_util::join;
 use metrics::Histogram;
 
 use super::{
-    Connection,
-    connect::Connector,
+    ConnectFailure, Connection,
+    connect::{Connector, leads_through_pooler},
     execute,
     reach::{self, Reach},
     shared,
@@ -25,18 +26,53 @@ use super::{
 use crate::{
     config,
     error::{Error, Result},
+    id::AccountId,
     telemetry::traces,
 };
 
-type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
+const BY_KEY: Reach = Reach::across_accounts("the statement has the condition");
+const ALL: Reach = Reach::across_accounts("statements that stand alone have no caller");
 
-/// The longest wait for the end of a transaction that no caller waits for.
+/// The longest wait for a statement that no caller waits for.
 const MAX_REST: Duration = Duration::from_secs(5);
+
+/// A connection of the pool, with the state of its session.
+pub(super) struct Session {
+    connection: Connection,
+    /// The account whose rows statements without a transaction reach; `None`: those of all accounts.
+    bound: Option<AccountId>,
+    /// Whether the next statement runs in the same session: a pooler may run it in another one.
+    keeps_settings: bool,
+}
+
+/// Opens the connections of a pool.
+pub(super) struct Sessions(Connector);
+
+impl bb8::ManageConnection for Sessions {
+    type Connection = Session;
+    type Error = ConnectFailure;
+
+    async fn connect(&self) -> Result<Session, ConnectFailure> {
+        let mut connection = self.0.clone().connect().await?;
+        let pooled = tokio::time::timeout(MAX_REST, leads_through_pooler(&mut connection)).await;
+        let keeps_settings = matches!(pooled, Ok(Ok(false)));
+        Ok(Session { connection, bound: None, keeps_settings })
+    }
+
+    /// No test query: a round trip per request would only tell what `has_broken` knows without one.
+    async fn is_valid(&self, _: &mut Session) -> Result<(), ConnectFailure> {
+        Ok(())
+    }
+
+    fn has_broken(&self, session: &mut Session) -> bool {
+        std::thread::panicking() || session.connection.is_broken()
+    }
+}
 
 /// The connections to one server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Node {
-    pool: bb8::Pool<AsyncPgConnection>,
+    pool: bb8::Pool<Sessions>,
     connector: Connector,
     shared: Arc<Shared>,
     pool_wait: Histogram,
@@ -56,21 +92,12 @@ impl Node {
     fn open(connector: Connector, name: &str, config: &config::Database) -> Self {
         let timeout = config.statement_timeout.min(shared::TIMEOUT);
         let shared = connector.renamed(&format!("{name}-shared"), timeout).with_role(reach::READER).without_scans();
-        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
-        // No test query: a round trip per request would only tell what is_broken() knows without one.
-        manager.recycling_method = RecyclingMethod::Fast;
-        let setup = connector.clone();
-        manager.custom_setup = Box::new(move |_| {
-            let connected = setup.clone().connect();
-            async move { Ok(connected.await?) }.boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
         let pool = bb8::Pool::builder()
             .max_size(config.pool_size)
             .connection_timeout(config.pool_wait)
             .test_on_check_out(false)
             .idle_timeout(Some(Duration::from_secs(600)))
-            .build_unchecked(manager);
+            .build_unchecked(Sessions(connector.clone()));
         let pool_wait = metrics::histogram!("mainstay_postgres_pool_wait_seconds");
         Self { pool, connector, shared: Shared::new(shared), pool_wait, sends_traces: config.trace_context }
     }
@@ -79,16 +106,17 @@ impl Node {
         &self.connector
     }
 
-    pub(super) fn pool(&self) -> &bb8::Pool<AsyncPgConnection> {
+    pub(super) fn pool(&self) -> &bb8::Pool<Sessions> {
         &self.pool
     }
 
     /// Runs a read on a shared connection; returns `None` if it must be repeated. A shared connection can't have the name of a
     /// trace, because the statements of several traces alternate on it.
     pub(super) async fn try_read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<Result<T>> {
-        let Some(trace) = self.trace() else { return self.shared.run(run).await };
-        let begin = begin(Some(&trace), Reach::across_accounts("the statement has the condition"));
-        let result = self.read_in(&begin, run).await;
+        if self.trace().is_none() {
+            return self.shared.run(run).await;
+        }
+        let result = self.query(BY_KEY, run).await;
         Some(result).filter(|result| !result.as_ref().is_err_and(Error::is_unavailable))
     }
 
@@ -97,19 +125,35 @@ impl Node {
         if let Some(result) = self.try_read(run.clone()).await {
             return result;
         }
-        let mut lease = self.lease().await?;
-        let result = run(lease.connection()).await;
-        lease.settle();
-        result
+        self.query(BY_KEY, run).await
     }
 
-    /// Lends a connection for reads.
+    /// Lends a connection for reads. What binds the session, or begins a transaction, is sent with the first statements, and the
+    /// result does not wait for the end of a transaction, so that neither takes a round trip more.
     pub(super) async fn query<T>(&self, reach: Reach, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let trace = self.trace();
-        match trace.is_some() || reach.is_bound() {
-            true => self.read_in(&begin(trace.as_deref(), reach), run).await,
-            false => self.lend(async |connection: &mut Connection| run(connection).await).await,
+        let mut lease = self.lease().await?;
+        if lease.trace.is_some() || !lease.session().keeps_settings && reach.account().is_some() {
+            let begin = lease.begin(reach);
+            let connection: &Connection = lease.connection();
+            let (begun, result) = join!(execute(connection, &begin), run(connection));
+            // Without its BEGIN, the read had the reach of the session: its result is dropped, and the connection is closed.
+            begun?;
+            lease.end();
+            return result;
         }
+        let result = match reach.bind(lease.session().bound) {
+            Some(settings) => {
+                let connection: &Connection = lease.connection();
+                let (bound, result) = join!(execute(connection, &settings), run(connection));
+                // The same.
+                bound?;
+                lease.session().bound = reach.account();
+                result
+            }
+            None => run(lease.connection()).await,
+        };
+        lease.settle();
+        result
     }
 
     /// Returns the trace of the current request or job if it is exported, and if statements carry it.
@@ -118,21 +162,13 @@ impl Node {
         is_wanted.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
     }
 
-    /// Runs a read in a transaction, which has the name of its trace and the reach of its caller. BEGIN is sent with the first
-    /// statements, and the result does not wait for ROLLBACK, so that the transaction takes no round trip more.
-    async fn read_in<T>(&self, begin: &str, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut lease = self.lease().await?;
-        let connection: &Connection = lease.connection();
-        let (begun, result) = join!(execute(connection, begin), run(connection));
-        // Without its BEGIN, the read had the reach of the connection: its result is dropped, and the connection is closed.
-        begun?;
-        lease.end();
-        result
-    }
-
     /// Lends a connection for statements that stand alone.
     pub(super) async fn lend<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
+        if let Some(settings) = ALL.bind(lease.session().bound) {
+            execute(lease.connection(), &settings).await?;
+            lease.session().bound = None;
+        }
         let result = run(lease.connection()).await;
         lease.settle();
         result
@@ -148,11 +184,10 @@ impl Node {
                     let cause = cause.unwrap_or_else(|| "all connections of the pool are in use".to_owned());
                     Error::unavailable(anyhow::anyhow!("no Postgres connection in time: {cause}"))
                 }
-                bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
-                bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),
+                bb8::RunError::User(error) => Error::unavailable(error),
             })?;
             // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
-            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
+            if !pooled.connection.is_broken() {
                 self.pool_wait.record(began.elapsed());
                 let (connector, trace) = (self.connector.clone(), self.trace());
                 return Ok(Lease { connector, pooled: Some(pooled), settled: false, trace });
@@ -161,11 +196,11 @@ impl Node {
     }
 }
 
-/// Returns the statement that begins a transaction. The name of a traced one is its `traceparent` until it ends, as
-/// OpenTelemetry's semantic conventions for PostgreSQL define it: `pg_stat_activity` and `%a` in a log line show the trace.
-/// A comment in the SQL would have each traced statement parsed and planned again.
-fn begin(trace: Option<&str>, reach: Reach) -> Cow<'static, str> {
-    if trace.is_none() && !reach.is_bound() {
+/// Returns the statement that begins a transaction in a session that is bound to an account, or to none. The name of a traced
+/// one is its `traceparent` until it ends, as OpenTelemetry's semantic conventions for PostgreSQL define it: `pg_stat_activity`
+/// and `%a` in a log line show the trace. A comment in the SQL would have each traced statement parsed and planned again.
+fn begin(trace: Option<&str>, reach: Reach, bound: Option<AccountId>) -> Cow<'static, str> {
+    if trace.is_none() && reach.account() == bound {
         return "BEGIN".into();
     }
     let mut begin = "BEGIN".to_owned();
@@ -173,26 +208,31 @@ fn begin(trace: Option<&str>, reach: Reach) -> Cow<'static, str> {
         // Only hexadecimal digits and dashes.
         write!(begin, "; SET LOCAL application_name TO '{trace}'").ok();
     }
-    reach.bind(&mut begin);
+    reach.bind_locally(bound, &mut begin);
     begin.into()
 }
 
 /// A borrowed connection.
 pub(crate) struct Lease {
     connector: Connector,
-    pooled: Option<Pooled>,
+    pooled: Option<bb8::PooledConnection<'static, Sessions>>,
     settled: bool,
     trace: Option<String>,
 }
 
 impl Lease {
-    pub(crate) fn connection(&mut self) -> &mut Connection {
+    fn session(&mut self) -> &mut Session {
         self.pooled.as_mut().expect("held until dropped")
+    }
+
+    /// Returns the connection, for the statements of a transaction: those before its BEGIN have the reach of the session.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.session().connection
     }
 
     /// Returns the statement that begins a transaction for the current request or job.
     pub(crate) fn begin(&self, reach: Reach) -> Cow<'static, str> {
-        begin(self.trace.as_deref(), reach)
+        begin(self.trace.as_deref(), reach, self.pooled.as_ref().and_then(|session| session.bound))
     }
 
     /// Records that no statement runs and no transaction is open, so that the connection may be lent again.
@@ -222,16 +262,17 @@ impl Drop for Lease {
         };
         let connector = self.connector.clone();
         runtime.spawn(async move {
-            connector.cancel(&pooled).await;
+            let connection = &mut pooled.connection;
+            connector.cancel(connection).await;
             // This queues behind the cancelled statement: once it is answered, Postgres is idle, and the pool may open
             // another connection in the place of this one without exceeding its size.
-            let rest = tokio::time::timeout(MAX_REST, pooled.batch_execute("ROLLBACK")).await;
+            let rest = tokio::time::timeout(MAX_REST, connection.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
                 tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
             }
             // The request to cancel may still be on its way and would hit the next borrower's statement, so the pool
             // must drop the connection.
-            AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
+            AnsiTransactionManager::transaction_manager_status_mut(connection).set_in_error();
         });
     }
 }

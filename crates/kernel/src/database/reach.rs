@@ -1,9 +1,12 @@
-//! Row-level security: the rows that the statements of a transaction reach, which Postgres enforces.
+//! Row-level security: the rows that statements reach, which Postgres enforces.
 //!
 //! Statements on behalf of a caller of one account run as the role [`ACCOUNT`]. Its policies admit the rows of the account in
-//! the setting `mainstay.account`, and no row without the setting. Both are local to the transaction and travel with its BEGIN, so
-//! that the next user of a pooled connection, or of a pooler's session, has neither. All other statements run as the role of the
-//! connection; they name the reason by [`Reach::across_accounts`].
+//! the setting `mainstay.account`, and no row without the setting. All other statements run as the role of the connection; they
+//! name the reason by [`Reach::across_accounts`].
+//!
+//! In a transaction, both settings are local to it and travel with its BEGIN, so that the next user of a pooler's session has
+//! neither. Lists without a transaction bind their session ([`Reach::bind`]): the settings travel with the first statements, and
+//! remain for the next list of the account.
 
 use std::fmt::Write as _;
 
@@ -39,15 +42,33 @@ impl Reach {
         Self::from(permit.visibility())
     }
 
-    /// Returns whether the statements run in a transaction of their own role.
-    pub(super) fn is_bound(self) -> bool {
-        matches!(self.0, Scope::Account(_))
+    /// Returns the account whose rows the statements reach; `None` for the rows of all accounts.
+    pub(super) fn account(self) -> Option<AccountId> {
+        match self.0 {
+            Scope::Account(account) => Some(account),
+            Scope::Everything(_) => None,
+        }
     }
 
-    /// Adds the settings to the statement that begins a transaction. A UUID needs no quoting.
-    pub(super) fn bind(self, begin: &mut String) {
-        if let Scope::Account(AccountId(account)) = self.0 {
-            write!(begin, "; SET LOCAL ROLE {ACCOUNT}; SET LOCAL mainstay.account TO '{account}'").ok();
+    /// Returns the settings of a session that is bound to an account, or to none; `None` if it has them already.
+    pub(super) fn bind(self, bound: Option<AccountId>) -> Option<String> {
+        self.settings(bound, "SET")
+    }
+
+    /// Adds the settings of a transaction to the statement that begins it, in a session that is bound to an account, or to none.
+    pub(super) fn bind_locally(self, bound: Option<AccountId>, begin: &mut String) {
+        if let Some(settings) = self.settings(bound, "SET LOCAL") {
+            write!(begin, "; {settings}").ok();
+        }
+    }
+
+    /// A UUID needs no quoting.
+    fn settings(self, bound: Option<AccountId>, set: &str) -> Option<String> {
+        match (self.account(), bound) {
+            (new, bound) if new == bound => None,
+            (Some(AccountId(new)), Some(_)) => Some(format!("{set} mainstay.account TO '{new}'")),
+            (Some(AccountId(new)), None) => Some(format!("{set} ROLE {ACCOUNT}; {set} mainstay.account TO '{new}'")),
+            (None, _) => Some(format!("{set} role TO DEFAULT")),
         }
     }
 }
@@ -66,14 +87,38 @@ impl From<Visibility> for Reach {
 mod tests {
     use super::*;
 
+    const ACCOUNTS: [&str; 2] = ["0199c0de-0000-7000-8000-000000000001", "0199c0de-0000-7000-8000-000000000002"];
+
+    fn account(id: &str) -> AccountId {
+        AccountId(id.parse().expect("a UUID"))
+    }
+
     #[test]
-    fn an_account_is_bound_for_the_transaction_alone() {
-        let mut begin = "BEGIN".to_owned();
-        Reach::across_accounts("a test").bind(&mut begin);
-        assert_eq!(begin, "BEGIN");
-        let account = "0199c0de-0000-7000-8000-000000000001";
-        Reach::from(Visibility::Account(AccountId(account.parse().expect("a UUID")))).bind(&mut begin);
-        let expected = format!("BEGIN; SET LOCAL ROLE mainstay_account; SET LOCAL mainstay.account TO '{account}'");
-        assert_eq!(begin, expected);
+    fn a_transaction_has_its_own_account_in_any_session() {
+        let [one, two] = ACCOUNTS.map(account);
+        let all = Reach::across_accounts("a test");
+        let begin = |reach: Reach, bound| {
+            let mut begin = "BEGIN".to_owned();
+            reach.bind_locally(bound, &mut begin);
+            begin
+        };
+        let of_one = Reach::from(Visibility::Account(one));
+        assert_eq!(begin(all, None), "BEGIN");
+        assert_eq!(begin(all, Some(one)), "BEGIN; SET LOCAL role TO DEFAULT");
+        let setting = format!("SET LOCAL mainstay.account TO '{}'", ACCOUNTS[0]);
+        assert_eq!(begin(of_one, None), format!("BEGIN; SET LOCAL ROLE mainstay_account; {setting}"));
+        assert_eq!(begin(of_one, Some(two)), format!("BEGIN; {setting}"));
+        assert_eq!(begin(of_one, Some(one)), "BEGIN");
+    }
+
+    #[test]
+    fn a_session_is_bound_when_its_account_changes() {
+        let [one, two] = ACCOUNTS.map(account);
+        let (all, of_one) = (Reach::across_accounts("a test"), Reach::from(Visibility::Account(one)));
+        let setting = format!("SET mainstay.account TO '{}'", ACCOUNTS[0]);
+        assert_eq!(of_one.bind(None), Some(format!("SET ROLE mainstay_account; {setting}")));
+        assert_eq!(of_one.bind(Some(two)), Some(setting));
+        assert_eq!((of_one.bind(Some(one)), all.bind(None)), (None, None));
+        assert_eq!(all.bind(Some(one)).as_deref(), Some("SET role TO DEFAULT"));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{error::Error, fmt, io};
 
-use diesel::ConnectionError;
 use tokio_postgres::Config;
 
 use super::{server::Server, socket::BoxError, sqlstate};
@@ -133,12 +132,6 @@ impl fmt::Display for ConnectFailure {
 }
 
 impl Error for ConnectFailure {}
-
-impl From<ConnectFailure> for ConnectionError {
-    fn from(failure: ConnectFailure) -> Self {
-        Self::BadConnection(failure.to_string())
-    }
-}
 
 /// Returns the message of Postgres, or else the innermost cause.
 fn cause(error: &(dyn Error + 'static)) -> String {

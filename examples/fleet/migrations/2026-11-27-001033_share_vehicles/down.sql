@@ -1,0 +1,2 @@
+COMMENT ON TABLE vehicles IS NULL;
+GRANT SELECT, INSERT, UPDATE, DELETE ON vehicles TO mainstay_account;
