@@ -51,6 +51,7 @@ pub use inbound::{
 
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
+        .needs(&["identity"])
         .personal([Personal::of_account("webhook_endpoints", "account_id")
             .erased_by(|connection, account, _| Box::pin(endpoint::ops::erase_of(connection, account)))])
         .retention(jobs::RETENTIONS)
