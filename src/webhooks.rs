@@ -43,10 +43,10 @@ use crate::proto::{
 };
 
 // The interface of a module that handles inbound events.
-pub use config::Keys;
+pub use config::{Keys, VerifyTokens};
 pub use inbound::{
-    HeaderMap, InboundProvider, ReceivesEvents, SignedEvent, Verifier, check_age, forged,
-    handlers::InboundEventHandler, header, identifiers, malformed,
+    Answer, Challenge, HeaderMap, InboundProvider, Parameters, ReceivesEvents, SignedEvent, Verifier, check_age,
+    forged, handlers::InboundEventHandler, header, identifiers, malformed,
 };
 
 pub(crate) fn module() -> Module {
