@@ -9,7 +9,7 @@ use mainstay_kernel::{
         Connection,
         condition::Condition,
         count,
-        integrity::{ {{- "corrupt, " if uses.enum }}one_row},
+        integrity::{ {{- "corrupt, " if uses.corrupt }}one_row},
         seek::newest_first,
         statement::Prepare as _,
         violated_foreign_key,
