@@ -19,7 +19,7 @@ pub enum Challenge<'r> {
     Unsigned(&'r Parameters),
 }
 
-/// The parameters of a challenge, by the names that providers give them; an absent one is empty. Each has at most 2,048
+/// The parameters of a challenge, by the names that providers give them; an absent one is empty. Each has at most 1,024
 /// characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters {

@@ -135,7 +135,7 @@ fn reads() -> Vec<Case> {
                 call(&scene.cast.anonymous, subscription("acme", webhook::GENERIC_TOKEN))
             };
             "too long" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.anonymous, json!({ "provider": "generic", "challenge": "x".repeat(2049) }))
+                call(&scene.cast.anonymous, json!({ "provider": "generic", "challenge": "x".repeat(1025) }))
             };
         }
         "InboundEventService.GetInboundEvent" {
