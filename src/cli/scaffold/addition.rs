@@ -124,7 +124,8 @@ pub(super) const TILE: Part = Part {
 /// Adds a part of a resource.
 pub(super) fn part(root: &Path, part: &Part, resource: &str, name: &str) -> anyhow::Result<Outcome> {
     let (resource, mut addition) = Addition::about(root, resource, name)?;
-    let (Resource { name: of, .. }, Part { folder, suffix, call, uses }) = (&resource, part);
+    let Resource { name: of, .. } = &resource;
+    let &Part { folder, suffix, call, uses } = part;
     let file = format!("{name}_{folder}");
     addition.create(folder)?;
     let add_mod = |text: &str| edit::add_mod(text, &format!("pub mod {file};"));
