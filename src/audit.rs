@@ -22,6 +22,7 @@ use crate::proto::{DESCRIPTOR_SET, audit::v1::audit_service_server::AuditService
 
 pub(crate) fn module() -> Module {
     Module::new("audit", DESCRIPTOR_SET)
+        .needs(&["identity"])
         .config::<AuditConfig>()
         .retention([
             AUDIT_LOG,

@@ -37,7 +37,10 @@ fn policy(storage: Option<&str>) -> String {
 struct Files;
 
 pub(crate) fn module() -> Module {
-    Module::new("console", crate::proto::DESCRIPTOR_SET).needs(&["files"]).part(Console::open).pages(pages())
+    Module::new("console", crate::proto::DESCRIPTOR_SET)
+        .needs(&["identity", "files"])
+        .part(Console::open)
+        .pages(pages())
 }
 
 struct Console {

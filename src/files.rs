@@ -44,6 +44,7 @@ pub(crate) fn direct_origin(config: &Config) -> Option<&str> {
 
 pub(crate) fn module() -> Module {
     Module::new("files", DESCRIPTOR_SET)
+        .needs(&["identity"])
         .personal([
             Personal::of_account("files", "account_id")
                 .erased_by(|connection, account, now| Box::pin(file::ops::erase_some(connection, account, now))),

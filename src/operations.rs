@@ -33,6 +33,7 @@ pub use service::write;
 
 pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
+        .needs(&["identity"])
         .personal([
             Personal::of_account("operations", "account_id").erased(),
             Personal::of_user("operations", "owner_id").kept(ANONYMOUS),

@@ -60,16 +60,19 @@ pub fn product() -> Product {
 }
 
 /// Returns the base of a team's program: users, sessions and service keys (`identity`), and long-running operations
-/// (`operations`). Beside them are two modules that identity uses, without services: `mail`, and `files` for the pictures
-/// of users.
+/// (`operations`). Beside them are modules without services: `mail`, `files` for the pictures of users, and `audit`, which
+/// chains, exports and removes the entries that the kernel writes.
 pub fn kernel_only() -> Product {
-    const KEPT: [&str; 4] = ["identity", "operations", "mail", "files"];
+    const SERVED: [&str; 3] = ["identity", "operations", "mail"];
+    const UNSERVED: [&str; 2] = ["files", "audit"];
     let mut product = product();
-    let others = product.own.iter().map(Module::name).filter(|name| !KEPT.contains(name));
-    product.removed.extend(others.chain(["files"]));
-    product.own.retain(|module| KEPT.contains(&module.name()));
-    let parts = |module: Module| if module.name() == "files" { module.without_services() } else { module };
-    product.own = product.own.into_iter().map(parts).collect();
+    product.removed.extend(product.own.iter().map(Module::name).filter(|name| !SERVED.contains(name)));
+    let kept = product.own.into_iter().filter_map(|module| match module.name() {
+        name if SERVED.contains(&name) => Some(module),
+        name if UNSERVED.contains(&name) => Some(module.without_services()),
+        _ => None,
+    });
+    product.own = kept.collect();
     product
 }
 

@@ -43,14 +43,15 @@ use crate::proto::{
 };
 
 // The interface of a module that handles inbound events.
-pub use config::Keys;
+pub use config::{Keys, VerifyTokens};
 pub use inbound::{
-    HeaderMap, InboundProvider, ReceivesEvents, SignedEvent, Verifier, check_age, forged,
-    handlers::InboundEventHandler, header, identifiers, malformed,
+    Answer, Challenge, HeaderMap, InboundProvider, Parameters, ReceivesEvents, SignedEvent, Verifier, check_age,
+    forged, handlers::InboundEventHandler, header, identifiers, malformed,
 };
 
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
+        .needs(&["identity"])
         .personal([Personal::of_account("webhook_endpoints", "account_id")
             .erased_by(|connection, account, _| Box::pin(endpoint::ops::erase_of(connection, account)))])
         .retention(jobs::RETENTIONS)

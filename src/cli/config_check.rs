@@ -46,12 +46,21 @@ impl Check {
     }
 }
 
-/// Returns a line per requirement, and how many are not met.
+/// Returns a line per requirement, and how many are not met. Several modules may declare parts of one requirement, such as
+/// each payment gateway that it moves money: the first part that is not met decides.
 fn checklist(requirements: &[Requirement], config: &Config) -> (String, usize) {
+    let mut verdicts: Vec<(&str, &str, Verdict)> = Vec::new();
+    for Requirement { name, text, check } in requirements {
+        match verdicts.iter_mut().find(|(other, ..)| other == name) {
+            Some((.., verdict)) if *verdict == Verdict::Met => *verdict = check(config),
+            Some(_) => {}
+            None => verdicts.push((name, text, check(config))),
+        }
+    }
     let mut missed = 0;
     let mut list = String::new();
-    for Requirement { name, text, check } in requirements {
-        let (mark, reason) = match check(config) {
+    for (name, text, verdict) in verdicts {
+        let (mark, reason) = match verdict {
             Verdict::Met => ("ok", ""),
             Verdict::Unknown(reason) => ("look", reason),
             Verdict::Missed(reason) => {

@@ -56,8 +56,8 @@ pub(crate) enum Add {
         /// The name, in the singular: lower-case words joined by `_`, such as purchase_order.
         name: String,
         /// The fields, such as title:string or 'author:ref(author)'; name:string if there are none. The kinds are string,
-        /// text, int, bool, date, timestamp, money, uuid, string[], ref(resource) and enum(value,value). A `?` behind the
-        /// kind makes the field optional.
+        /// text, int, bool, date, timestamp, money, uuid, string[], map, ref(resource) and enum(value,value). A `?` behind
+        /// the kind makes the field optional.
         #[arg(value_name = "FIELD:KIND")]
         fields: Vec<String>,
         /// The plural, if it does not follow the pattern of taxes, entries or orders.
@@ -90,6 +90,13 @@ pub(crate) enum Add {
         /// The resource.
         resource: String,
         /// The name, such as remind.
+        name: String,
+    },
+    /// Add a tile to the home page of the console, with the number of the resources, and a test.
+    Tile {
+        /// The resource.
+        resource: String,
+        /// The name, such as count.
         name: String,
     },
     /// Add a migration with further columns of a resource.
@@ -150,9 +157,10 @@ impl Add {
                 addition::resource(root, name, plural.as_deref(), fields, now)?
             }
             Self::Rpc { resource, name } => addition::rpc(root, resource, name)?,
-            Self::Job { resource, name } => addition::job(root, resource, name)?,
+            Self::Job { resource, name } => addition::part(root, &addition::JOB, resource, name)?,
             Self::Event { resource, name } => addition::event(root, resource, name)?,
-            Self::Mail { resource, name } => addition::mail(root, resource, name)?,
+            Self::Mail { resource, name } => addition::part(root, &addition::MAIL, resource, name)?,
+            Self::Tile { resource, name } => addition::part(root, &addition::TILE, resource, name)?,
             Self::Migration { resource, fields } => addition::migration(root, resource, fields, now)?,
         };
         report(root, outcome)

@@ -146,7 +146,8 @@ fn the_documentation_has_the_production_checklist() {
         let row = format!("| `{name}` | {text} |");
         assert!(rows.iter().any(|other| other.starts_with(&row)), "docs/production.md lacks\n{row}");
     }
-    assert_eq!(rows.len(), modules().requirements().len(), "docs/production.md has an item that does not exist");
+    let names: BTreeSet<_> = modules().requirements().iter().map(|requirement| requirement.name).collect();
+    assert_eq!(rows.len(), names.len(), "docs/production.md has an item that does not exist");
 }
 
 #[test]

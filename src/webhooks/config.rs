@@ -4,6 +4,7 @@ mod encoding;
 mod generic;
 mod keys;
 mod secret;
+mod verify_tokens;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub(crate) use encoding::base64;
 pub(crate) use generic::{Encoding, GenericScheme};
 pub use keys::Keys;
 use secret::{public_key, read_secrets};
+pub use verify_tokens::VerifyTokens;
 
 /// Maximum concurrent webhooks to one endpoint.
 pub const PER_ENDPOINT: usize = 8;
@@ -27,6 +29,8 @@ pub struct WebhooksConfig {
     pub(crate) sendgrid: Vec<Vec<u8>>,
     /// The keys and the signature scheme of the provider of the operator's choice.
     pub(crate) generic: Option<Keys>,
+    /// The tokens in that provider's challenges.
+    pub(crate) generic_tokens: Option<VerifyTokens>,
     pub(crate) scheme: GenericScheme,
     /// Whether endpoints may be in private networks and without TLS. For development only: users who create endpoints
     /// can then reach every host that this server can reach.
@@ -59,6 +63,10 @@ impl Section for WebhooksConfig {
         Variable::secret("WEBHOOK_SECRETS_GITHUB", "Signing secrets of GitHub webhooks, likewise"),
         Variable::secret("WEBHOOK_KEYS_SENDGRID", "Verification keys of SendGrid's event webhooks, likewise"),
         Variable::secret("WEBHOOK_SECRETS_GENERIC", "Signing secrets of another provider of your choice, likewise"),
+        Variable::secret(
+            "WEBHOOK_VERIFY_TOKENS_GENERIC",
+            "Tokens by which that provider verifies the URL before it sends events (hub.verify_token), separated by commas; if absent, it can't",
+        ),
         generic::SIGNATURE_HEADER,
         generic::PREFIX,
         generic::ALGORITHM,
@@ -97,6 +105,7 @@ impl Section for WebhooksConfig {
             github: Keys::read(read, "WEBHOOK_SECRETS_GITHUB"),
             sendgrid: read_secrets(read, "WEBHOOK_KEYS_SENDGRID", public_key),
             generic: Keys::read_for(read, "WEBHOOK_SECRETS_GENERIC", scheme.algorithm),
+            generic_tokens: VerifyTokens::read(read, "WEBHOOK_VERIFY_TOKENS_GENERIC"),
             scheme,
             allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
             concurrency: read.positive("WEBHOOK_CONCURRENCY"),

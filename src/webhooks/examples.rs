@@ -30,7 +30,13 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("WebhookEndpoint", "status") => json!("WEBHOOK_ENDPOINT_STATUS_ENABLED").into(),
         ("WebhookAttempt" | "WebhookTest", "status") => json!(200).into(),
         ("WebhookAttempt" | "WebhookTest", "duration_ms") => json!("84").into(),
-        ("ReceiveWebhookRequest", "provider") | (_, "provider_name") => json!("stripe").into(),
+        ("ReceiveWebhookRequest", "provider") | (_, "provider_name" | "provider_names") => json!("stripe").into(),
+        ("AnswerWebhookChallengeRequest", "provider") => json!("generic").into(),
+        ("AnswerWebhookChallengeRequest", "challenge" | "crc_token") => Example::Omitted,
+        ("ReceiveWebhookRequest", "validation_token") => Example::Omitted,
+        ("WebhookSubscription", "mode") => json!("subscribe").into(),
+        ("WebhookSubscription", "verify_token") => json!("a_token_of_16_characters").into(),
+        ("WebhookSubscription", "challenge") => json!("1158201444").into(),
         ("CreateWebhookEndpointResponse" | "RotateWebhookSecretResponse", "secret") => {
             json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").into()
         }

@@ -5,9 +5,11 @@
 //! ```
 //!
 //! A module declares each [`InboundProvider`], whose [`Verifier`] implements the signature scheme. Its secrets are
-//! configured, several at once during rotation; a provider without a secret is not available. A
+//! configured, several at once during rotation; a provider without a secret is not available. Before it sends events, a
+//! provider may ask by a [`Challenge`] whether they are wanted; the response is an [`Answer`], and nothing is stored. A
 //! [`InboundEventHandler`](handlers::InboundEventHandler) implements the effects of some types of events.
 
+mod challenge;
 pub(crate) mod generic;
 pub(crate) mod github;
 pub mod handlers;
@@ -19,6 +21,7 @@ mod tests;
 mod verifier;
 
 // The type of the headers of a request.
+pub use challenge::{Answer, Challenge, Parameters};
 pub use http::HeaderMap;
 pub(crate) use provider::{Declared, OUTCOMES, count};
 pub use provider::{InboundProvider, ReceivesEvents, Verifiers};

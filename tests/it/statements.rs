@@ -84,6 +84,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("ImpersonationService.EndImpersonation", 6),
     ("ImpersonationService.ListImpersonations", 1),
     ("ImpersonationService.StartImpersonation", 8),
+    ("InboundEventService.AnswerWebhookChallenge", 0),
     ("InboundEventService.GetInboundEvent", 1),
     ("InboundEventService.ListInboundEvents", 1),
     ("InboundEventService.ReceiveWebhook", 5),

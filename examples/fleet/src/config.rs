@@ -1,8 +1,9 @@
 //! The module's configuration section.
 
 use chrono::TimeDelta;
-use mainstay::webhooks::Keys;
-use mainstay_kernel::config::{Reader, Section, Variable};
+use mainstay::webhooks::{Keys, VerifyTokens};
+use mainstay_kernel::config::{Reader, Section, Variable, is_https_or_loopback};
+use url::Url;
 
 /// Settings of vehicles, leases and charging stations.
 #[derive(Debug, Clone)]
@@ -11,7 +12,9 @@ pub struct FleetConfig {
     pub lease_duration: TimeDelta,
     /// The keys of the webhooks of charging stations.
     pub charger_keys: Option<Keys>,
-    /// The URL of the operator of the charging stations.
+    /// The tokens by which charging stations verify the URL of their webhooks.
+    pub charger_tokens: Option<VerifyTokens>,
+    /// The URL of the operator of the charging stations, without a slash at its end.
     pub charging_url: Option<String>,
 }
 
@@ -22,6 +25,10 @@ impl Section for FleetConfig {
             "CHARGER_SECRETS",
             "Signing secrets of the webhooks of charging stations, separated by commas; if absent, they are not accepted",
         ),
+        Variable::secret(
+            "CHARGER_VERIFY_TOKENS",
+            "Tokens by which charging stations verify the URL of their webhooks, separated by commas; if absent, they can't",
+        ),
         Variable::plain(
             "CHARGING_URL",
             "",
@@ -30,10 +37,15 @@ impl Section for FleetConfig {
     ];
 
     fn read(read: &mut Reader) -> Self {
+        let charging_url: Option<Url> = read.optional("CHARGING_URL");
+        if charging_url.as_ref().is_some_and(|url| !is_https_or_loopback(url)) {
+            read.fault("CHARGING_URL", "must be an https URL, or an http one of this machine");
+        }
         Self {
             lease_duration: TimeDelta::days(read.positive::<u16>("LEASE_DAYS").into()),
             charger_keys: Keys::read(read, "CHARGER_SECRETS"),
-            charging_url: read.optional("CHARGING_URL"),
+            charger_tokens: VerifyTokens::read(read, "CHARGER_VERIFY_TOKENS"),
+            charging_url: charging_url.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         }
     }
 }

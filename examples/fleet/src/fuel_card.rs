@@ -13,7 +13,12 @@ use mainstay::{
     },
     subscriptions::{id::SubscriptionId, model::Snapshot},
 };
-use mainstay_kernel::{app::App, breaker::Circuit, money::Money};
+use mainstay_kernel::{
+    app::App,
+    breaker::Circuit,
+    config::{Config, Verdict},
+    money::Money,
+};
 
 /// The gateway.
 #[derive(Debug)]
@@ -21,6 +26,10 @@ pub struct FuelCards(Sandbox);
 
 impl GatewayKind for FuelCards {
     const NAME: &'static str = "fleet.fuel_card";
+
+    fn moves_money(_: &Config) -> Verdict {
+        Verdict::Missed("the fuel cards are those of the sandbox")
+    }
 
     fn open(app: &App) -> anyhow::Result<Self> {
         Ok(Self(Sandbox::new(app.database.clone(), app.clock.clone())))

@@ -100,18 +100,42 @@ pub(super) fn rpc(root: &Path, resource: &str, name: &str) -> anyhow::Result<Out
     addition.changes.finish()
 }
 
-/// Adds a job for a resource.
-pub(super) fn job(root: &Path, resource: &str, name: &str) -> anyhow::Result<Outcome> {
+/// A part of a resource: a type in a separate file, which a call of the module registers.
+pub(super) struct Part {
+    /// The folder of its templates, which ends the name of its file.
+    folder: &'static str,
+    /// The end of the name of the type.
+    suffix: &'static str,
+    /// The call, and the trait of the call if it has one.
+    call: &'static str,
+    uses: Option<&'static str>,
+}
+
+pub(super) const JOB: Part = Part { folder: "job", suffix: "", call: ".queue::<", uses: None };
+pub(super) const MAIL: Part =
+    Part { folder: "mail", suffix: "Mail", call: ".mail::<", uses: Some("use mainstay::mail::ops::SendsMail as _;") };
+pub(super) const TILE: Part = Part {
+    folder: "tile",
+    suffix: "Tile",
+    call: ".tile::<",
+    uses: Some("use mainstay::dashboard::tile::ops::ShowsTiles as _;"),
+};
+
+/// Adds a part of a resource.
+pub(super) fn part(root: &Path, part: &Part, resource: &str, name: &str) -> anyhow::Result<Outcome> {
     let (resource, mut addition) = Addition::about(root, resource, name)?;
     let Resource { name: of, .. } = &resource;
-    addition.create("job")?;
-    let add_mod = |text: &str| edit::add_mod(text, &format!("pub mod {name}_job;"));
+    let &Part { folder, suffix, call, uses } = part;
+    let file = format!("{name}_{folder}");
+    addition.create(folder)?;
+    let add_mod = |text: &str| edit::add_mod(text, &format!("pub mod {file};"));
     addition.changes.edit(root.join(format!("src/{of}.rs")), add_mod)?;
-    let queue = format!(".queue::<{of}::{name}_job::{}{}>()", name::camel(name), name::camel(of));
+    let registration = format!("{call}{of}::{file}::{}{}{suffix}>()", name::camel(name), name::camel(of));
     addition.changes.edit(root.join("src/lib.rs"), |text| {
-        edit::add_call(text, &queue, &[".queue::<", ".service(", ".migrations("])
+        let text = uses.map_or_else(|| Ok(text.to_owned()), |line| edit::add_use(text, line))?;
+        edit::add_call(&text, &registration, &[call, ".queue::<", ".service(", ".migrations("])
     })?;
-    addition.test(&format!("{of}_{name}_job"))?;
+    addition.test(&format!("{of}_{file}"))?;
     addition.changes.finish()
 }
 
@@ -129,28 +153,12 @@ pub(super) fn event(root: &Path, resource: &str, name: &str) -> anyhow::Result<O
     addition.changes.finish()
 }
 
-/// Adds a kind of mail about a resource.
-pub(super) fn mail(root: &Path, resource: &str, name: &str) -> anyhow::Result<Outcome> {
-    let (resource, mut addition) = Addition::about(root, resource, name)?;
-    let Resource { name: of, .. } = &resource;
-    addition.create("mail")?;
-    let add_mod = |text: &str| edit::add_mod(text, &format!("pub mod {name}_mail;"));
-    addition.changes.edit(root.join(format!("src/{of}.rs")), add_mod)?;
-    let kind = format!(".mail::<{of}::{name}_mail::{}{}Mail>()", name::camel(name), name::camel(of));
-    addition.changes.edit(root.join("src/lib.rs"), |text| {
-        let text = edit::add_use(text, "use mainstay::mail::ops::SendsMail as _;")?;
-        edit::add_call(&text, &kind, &[".mail::<", ".queue::<", ".service(", ".migrations("])
-    })?;
-    addition.test(&format!("{of}_{name}_mail"))?;
-    addition.changes.finish()
-}
-
 /// Adds a migration with further columns of a resource.
 pub(super) fn migration(root: &Path, resource: &str, fields: &[String], now: DateTime<Utc>) -> anyhow::Result<Outcome> {
     let resource = find(root, resource);
     let fields = Field::parse_all(root, resource.as_ref().ok(), fields);
     let fields = fields.and_then(|fields| {
-        let required = fields.iter().filter(|field| !field.is_optional && field.kind != Kind::Strings);
+        let required = fields.iter().filter(|field| !field.is_optional && !field.kind.is_collection());
         let faults: Vec<_> = required
             .map(|field| format!("{}: the previous version stores rows without it, so it needs a `?`", field.name))
             .collect();
@@ -294,6 +302,8 @@ fn values(resource: &Resource, fields: &[Field]) -> Value {
         ("money", has_money),
         ("uuid", has(|kind| *kind == Kind::Uuid)),
         ("enum", has(|kind| matches!(kind, Kind::Enum(_)))),
+        ("map", has(|kind| *kind == Kind::Map)),
+        ("corrupt", has(|kind| matches!(kind, Kind::Enum(_) | Kind::Map))),
         ("parse", converts("parse::")),
         ("error", is_cleared || converts("Error::")),
         ("cleared", is_cleared),

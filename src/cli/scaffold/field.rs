@@ -39,6 +39,7 @@ pub(super) enum Kind {
     Money,
     Uuid,
     Strings,
+    Map,
     Ref(Target),
     Enum(Vec<String>),
 }
@@ -66,9 +67,15 @@ impl Kind {
             Self::Money => "money",
             Self::Uuid => "uuid",
             Self::Strings => "string[]",
+            Self::Map => "map",
             Self::Ref(_) => "ref",
             Self::Enum(_) => "enum",
         }
+    }
+
+    /// Returns whether a value is empty rather than absent.
+    pub(super) fn is_collection(&self) -> bool {
+        matches!(self, Self::Strings | Self::Map)
     }
 
     fn parse(root: &Path, text: &str) -> anyhow::Result<Self> {
@@ -83,12 +90,13 @@ impl Kind {
             "money" => Self::Money,
             "uuid" => Self::Uuid,
             "string[]" => Self::Strings,
+            "map" => Self::Map,
             _ => match (arguments("ref"), arguments("enum")) {
                 (Some(target), _) => Self::Ref(Target::find(root, target)?),
                 (_, Some(values)) => Self::Enum(parse_values(values)?),
                 _ => bail!(
                     "{text:?} is not a kind: use string, text, int, bool, date, timestamp, money, uuid, string[], \
-                     ref(resource) or enum(value,value), with `?` behind it for an optional field"
+                     map, ref(resource) or enum(value,value), with `?` behind it for an optional field"
                 ),
             },
         })
@@ -142,7 +150,8 @@ impl Field {
         refuse(&name, "taken by the code around it", TAKEN)?;
         let is_enum = matches!(kind, Kind::Enum(_));
         ensure!(!(is_enum && ["patch", "service"].contains(&name.as_str())), "{name}: the contract has such a type");
-        ensure!(!(is_optional && kind == Kind::Strings), "a list is empty rather than absent: leave out the `?`");
+        let is_collection = kind.is_collection();
+        ensure!(!(is_optional && is_collection), "a list or a map is empty rather than absent: leave out the `?`");
         Ok(Self { name, kind, is_optional })
     }
 

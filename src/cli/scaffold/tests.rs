@@ -122,7 +122,7 @@ fn existing(outcome: Outcome) -> (Vec<(String, bool)>, Vec<String>) {
     (differences.iter().map(|difference| (path(&difference.path), difference.exists)).collect(), notes)
 }
 
-const EVERY_KIND: [&str; 12] = [
+const EVERY_KIND: [&str; 13] = [
     "title:string",
     "blurb:text?",
     "pages:int",
@@ -135,6 +135,7 @@ const EVERY_KIND: [&str; 12] = [
     "tags:string[]",
     "status:enum(draft,on_sale)",
     "contact_email:string?",
+    "labels:map",
 ];
 
 #[test]
@@ -153,6 +154,7 @@ fn the_fields_of_a_resource_are_in_all_of_its_files() {
         "  mainstay.common.v1.Money price = 12;",
         "  repeated string tags = 15;",
         "  // On sale.\n  BOOK_STATUS_ON_SALE = 2;",
+        "  map<string, string> labels = 18;",
     ] {
         assert!(contract.contains(part), "{part}: {contract}");
     }
@@ -170,6 +172,7 @@ fn the_fields_of_a_resource_are_in_all_of_its_files() {
         "    blurb text CHECK (char_length(blurb) BETWEEN 1 AND 10000),",
         "    price_currency text NOT NULL CHECK (char_length(price_currency) = 3),",
         "    author_id uuid NOT NULL REFERENCES authors (id),",
+        "    labels jsonb NOT NULL CHECK (jsonb_typeof(labels) = 'object'),",
         "-- status: the numbers of shop.v1.BookStatus: 1 draft, 2 on sale.",
         "CREATE INDEX books_author_id_idx ON books (author_id);",
     ] {
@@ -179,6 +182,11 @@ fn the_fields_of_a_resource_are_in_all_of_its_files() {
         ("src/schema.rs", "        sold_at -> Nullable<Timestamptz>,\n        price_minor -> BigInt,"),
         ("src/book/model.rs", "    pub author_id: AuthorId,\n    pub tags: Vec<String>,\n    pub status: BookStatus,"),
         ("src/book/ops.rs", "crate::author::ops::require(work.connection().await?, account, values.author_id).await?;"),
+        ("src/schema.rs", "        labels -> Jsonb,\n"),
+        ("src/book/model.rs", "use std::collections::BTreeMap;\n\nuse chrono::"),
+        ("src/book/model.rs", "    pub labels: BTreeMap<String, String>,\n"),
+        ("src/book/store.rs", "labels: labels.into_iter().collect(),"),
+        ("tests/it/books.rs", "assert_eq!(cleared[\"labels\"], json!({}));"),
         ("src/book/store.rs", "price: Money::from_columns(price_minor, &price_currency)?,"),
         ("src/book/service.rs", "\"blurb\" => patch.blurb = Some(message.blurb.take()),"),
         ("src/book.rs", "\"contact_email\""),
@@ -223,9 +231,10 @@ fn methods_jobs_events_mails_and_columns_are_added_once() {
     let add_all = || {
         [
             addition::rpc(&root, "book", "mark_read"),
-            addition::job(&root, "book", "index"),
+            addition::part(&root, &addition::JOB, "book", "index"),
             addition::event(&root, "book", "recommended"),
-            addition::mail(&root, "book", "remind"),
+            addition::part(&root, &addition::MAIL, "book", "remind"),
+            addition::part(&root, &addition::TILE, "book", "count"),
             addition::migration(&root, "book", &columns, DateTime::UNIX_EPOCH),
         ]
     };
@@ -245,11 +254,18 @@ fn methods_jobs_events_mails_and_columns_are_added_once() {
         ("src/book/model.rs", "    pub fn mark_read(self, now: DateTime<Utc>) -> Self {"),
         ("src/book/index_job.rs", "const NAME: &'static str = \"shop.index_book\";"),
         ("src/lib.rs", "        .queue::<book::index_job::IndexBook>()\n"),
-        ("src/book.rs", "pub mod events;\npub mod index_job;\npub mod model;\n"),
+        ("src/book.rs", "pub mod count_tile;\npub mod events;\npub mod index_job;\npub mod model;\n"),
         ("src/book.rs", "pub mod ops;\npub mod remind_mail;\npub mod service;\n"),
         ("src/book/remind_mail.rs", "const NAME: &'static str = \"shop.remind_book\";"),
         ("src/book/templates/shop.remind_book.en.j2", "{{ p(\"It was changed on \" ~ changed_at ~ \".\") }}\n"),
+        (
+            "src/lib.rs",
+            "use mainstay::dashboard::tile::ops::ShowsTiles as _;\nuse mainstay::mail::ops::SendsMail as _;\n",
+        ),
         ("src/lib.rs", "use mainstay::mail::ops::SendsMail as _;\nuse mainstay_kernel::module::Module;\n"),
+        ("src/lib.rs", "        .tile::<book::count_tile::CountBookTile>()\n"),
+        ("src/book/count_tile.rs", "const TITLE: &'static str = \"Books\";"),
+        ("src/book/count_tile.rs", "const SCOPE: &'static str = \"shop.books.read\";"),
         ("src/lib.rs", "        .mail::<book::remind_mail::RemindBookMail>()\n"),
         ("src/book/events.rs", "    BookRecommended = \"shop.book.recommended\";\n}\n"),
         ("proto/shop/v1/module.proto", "    name: \"shop.book.recommended\"\n"),
@@ -260,7 +276,7 @@ fn methods_jobs_events_mails_and_columns_are_added_once() {
         ("migrations/1970-01-01-000001_add_isbn_and_aliases_to_books/down.sql", "    DROP COLUMN aliases;\n"),
         (
             "tests/it/main.rs",
-            "mod book_index_job;\nmod book_mark_read;\nmod book_recommended;\nmod book_remind_mail;\nmod books;\n",
+            "mod book_count_tile;\nmod book_index_job;\nmod book_mark_read;\nmod book_recommended;\nmod book_remind_mail;\nmod books;\n",
         ),
     ] {
         assert!(read(&root, file).contains(part), "{part}: {}", read(&root, file));

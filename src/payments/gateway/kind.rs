@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mainstay_kernel::{
     app::App,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Requirement, Verdict},
     contribution::Contributions,
     module::{Module, Modules},
 };
@@ -21,6 +21,10 @@ pub trait GatewayKind: Gateway + Sized + 'static {
     /// after the name of the module and a dot, as in `fleet.fuel_card`, at most 40 characters, which the compiler
     /// checks. Mainstay's own gateways have no name of a module.
     const NAME: &'static str;
+
+    /// Returns whether the selected gateway moves money with this configuration: `Missed` with the reason for a stand-in, or
+    /// for a key of a test mode. `config check --production` lists it.
+    fn moves_money(config: &Config) -> Verdict;
 
     /// Opens the gateway, if PAYMENT_GATEWAY selects it.
     ///
@@ -52,8 +56,13 @@ impl TakesPayments for Module {
             anyhow::ensure!(gateway.name() == G::NAME, "the gateway {} calls itself {}", G::NAME, gateway.name());
             Ok(Arc::new(gateway) as Arc<dyn Gateway>)
         };
+        let check = |config: &Config| {
+            let is_selected = config.section::<PaymentsConfig>().gateway == G::NAME;
+            if is_selected { G::moves_money(config) } else { Verdict::Met }
+        };
         self.needs(&["payments"])
             .kind("payment gateway", G::NAME, &["payments"])
+            .production(&[Requirement { name: "payments", text: "Payments move money", check }])
             .contribute(Declared { name: G::NAME, open })
     }
 }

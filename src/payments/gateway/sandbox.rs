@@ -31,6 +31,7 @@ use mainstay_kernel::{
     app::App,
     breaker::Circuit,
     clock::Clock,
+    config::{Config, Verdict},
     database::Database,
     error::Error,
     id,
@@ -173,6 +174,10 @@ impl Sandbox {
 
 impl GatewayKind for Sandbox {
     const NAME: &'static str = SANDBOX;
+
+    fn moves_money(_: &Config) -> Verdict {
+        Verdict::Missed("PAYMENT_GATEWAY is the sandbox")
+    }
 
     fn open(app: &App) -> anyhow::Result<Self> {
         Ok(Self::new(app.database.clone(), app.clock.clone()))

@@ -37,7 +37,14 @@ use crate::payments::{
     settlement::model::{Failure, FailureKind},
 };
 pub(crate) use config::{NAME, PRODUCTION, StripeConfig};
-use mainstay_kernel::{alert::Alerts, app::App, breaker::Circuit, money::Money, outbound::Bounds};
+use mainstay_kernel::{
+    alert::Alerts,
+    app::App,
+    breaker::Circuit,
+    config::{Config, Verdict},
+    money::Money,
+    outbound::Bounds,
+};
 
 const CHARGES: &str = "/v1/charges";
 const INTENTS: &str = "/v1/payment_intents";
@@ -174,6 +181,11 @@ fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
 
 impl GatewayKind for Stripe {
     const NAME: &'static str = NAME;
+
+    fn moves_money(config: &Config) -> Verdict {
+        let is_test = config.section::<StripeConfig>().is_test_mode();
+        Verdict::of(!is_test, "STRIPE_SECRET_KEY is a key of the test mode")
+    }
 
     fn open(app: &App) -> anyhow::Result<Self> {
         let (secret_key, base_url) =

@@ -8,8 +8,9 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    config::{Encoding, GenericScheme, Keys, WebhooksConfig, base64},
+    config::{Encoding, GenericScheme, Keys, VerifyTokens, WebhooksConfig, base64},
     inbound::{
+        challenge::{Answer, Challenge},
         provider::InboundProvider,
         verifier::{SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers},
     },
@@ -19,15 +20,19 @@ use mainstay_kernel::{config::Config, error::Result};
 #[derive(Debug)]
 pub(crate) struct Generic {
     keys: Keys,
+    tokens: Option<VerifyTokens>,
     scheme: GenericScheme,
 }
+
+/// The types of the challenges of Slack and Twitch, which contain the answer as `challenge`.
+const CHALLENGES: [&str; 2] = ["url_verification", "webhook_callback_verification"];
 
 impl InboundProvider for Generic {
     const NAME: &'static str = "generic";
 
     fn open(config: &Config) -> Option<Self> {
-        let WebhooksConfig { generic, scheme, .. } = config.section();
-        generic.clone().map(|keys| Self { keys, scheme: scheme.clone() })
+        let WebhooksConfig { generic, generic_tokens, scheme, .. } = config.section();
+        generic.clone().map(|keys| Self { keys, tokens: generic_tokens.clone(), scheme: scheme.clone() })
     }
 }
 
@@ -66,6 +71,17 @@ impl Verifier for Generic {
                 None => kind.unwrap_or_else(|| UNNAMED.to_owned()),
             },
         })
+    }
+
+    fn challenge(&self, challenge: Challenge<'_>) -> Option<Answer> {
+        match challenge {
+            Challenge::Signed { kind, body } if CHALLENGES.contains(&kind) => {
+                let [challenge] = identifiers(body, ["challenge"]).ok()?;
+                challenge.map(Answer::text)
+            }
+            Challenge::Signed { .. } => None,
+            Challenge::Unsigned(parameters) => self.tokens.as_ref()?.subscription(parameters),
+        }
     }
 }
 

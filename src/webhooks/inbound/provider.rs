@@ -73,7 +73,7 @@ impl Verifiers {
 }
 
 /// The outcomes of a webhook.
-pub(crate) const OUTCOMES: [&str; 3] = ["new", "known", "refused"];
+pub(crate) const OUTCOMES: [&str; 4] = ["new", "known", "refused", "challenge"];
 
 /// Counts webhooks of a provider.
 pub(crate) fn count(provider: &'static str, outcome: &'static str, webhooks: u64) {

@@ -16,6 +16,7 @@ use crate::{
     proto::webhooks::v1::Reason as WebhooksReason,
     webhooks::{
         config::{Keys, base64},
+        inbound::challenge::{Answer, Challenge},
         inbound_event::model::without_mark,
     },
 };
@@ -53,6 +54,13 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// Returns whether the provider may send the event in a form instead of as JSON.
     fn takes_forms(&self) -> bool {
         false
+    }
+
+    /// Answers a challenge. `None`, the default: the request is no challenge that the provider sends, so that a signed body
+    /// is an event, and an unsigned request is refused.
+    fn challenge(&self, challenge: Challenge<'_>) -> Option<Answer> {
+        let _ = challenge;
+        None
     }
 
     /// Returns the event in a verified body: the body itself, unless the provider wraps it.

@@ -1,6 +1,8 @@
 //! `mainstay.webhooks.v1.InboundEventService`.
 
-use crate::webhooks::inbound::{SignedEvent, Verifiers, count};
+use std::mem;
+
+use crate::webhooks::inbound::{Answer, Challenge, Parameters, SignedEvent, Verifiers, count, forged, malformed};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -12,6 +14,7 @@ use crate::webhooks::inbound_event::{
 };
 use mainstay_kernel::{
     app::App,
+    contract::proto::google::api::HttpBody,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, render::time},
     page::Key,
@@ -57,6 +60,17 @@ fn check_media_type(content_type: &str, takes_forms: bool) -> Result<()> {
     Err(Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", JSON))
 }
 
+/// Returns the body of the response to a challenge. A longer answer repeats too much of the request.
+fn answer(provider: &'static str, answer: Answer) -> Result<Option<HttpBody>> {
+    if answer.text.len() > Answer::MAX_BYTES {
+        count(provider, "refused", 1);
+        return Err(malformed("the challenge is too long"));
+    }
+    count(provider, "challenge", 1);
+    let content_type = answer.media_type.to_owned();
+    Ok(Some(HttpBody { content_type, data: answer.text.into(), ..HttpBody::default() }))
+}
+
 /// Returns the name of the provider that a request names, by its number or by its name.
 fn named(number: Option<i32>, name: Option<&str>) -> Option<String> {
     name.or_else(|| number.and_then(Provider::from_number).map(Provider::name)).map(str::to_owned)
@@ -74,20 +88,55 @@ impl InboundEventService for InboundEvents {
         let (provider, verifier) = self.app.part::<Verifiers>().of(&call.message.provider)?;
         let body = call.message.body.take().unwrap_or_default();
         let refused = |_: &Error| count(provider, "refused", 1);
+        let validation_token = mem::take(&mut call.message.validation_token);
+        if !validation_token.is_empty() {
+            let parameters = Parameters { validation_token, ..Parameters::default() };
+            if let Some(given) = verifier.challenge(Challenge::Unsigned(&parameters)) {
+                return call.read(pb::ReceiveWebhookResponse { body: answer(provider, given)? });
+            }
+        }
         check_media_type(&body.content_type, verifier.takes_forms()).inspect_err(refused)?;
         let now = self.app.clock.now();
         let event = verifier.verify(&headers, &body.data, now).and_then(SignedEvent::check).inspect_err(refused)?;
+        if let Some(given) = verifier.challenge(Challenge::Signed { kind: &event.kind, body: &body.data }) {
+            return call.read(pb::ReceiveWebhookResponse { body: answer(provider, given)? });
+        }
         let event = InboundEvent::new(provider, event.event_id, event.kind, verifier.event(body.data), now);
         let mut outcome = "known";
         let response = call.write(&self.app, async |work: &mut Work| {
             if ops::receive(work, event).await? {
                 outcome = "new";
             }
-            Ok(pb::ReceiveWebhookResponse {})
+            Ok(pb::ReceiveWebhookResponse { body: None })
         });
         let response = response.await?;
         count(provider, outcome, 1);
         Ok(response)
+    }
+
+    async fn answer_webhook_challenge(
+        &self,
+        request: Request<pb::AnswerWebhookChallengeRequest>,
+    ) -> Reply<pb::AnswerWebhookChallengeResponse> {
+        let mut call = Call::admit(request)?;
+        let (provider, verifier) = self.app.part::<Verifiers>().of(&call.message.provider)?;
+        let pb::AnswerWebhookChallengeRequest { hub, challenge, crc_token, .. } = mem::take(&mut call.message);
+        let hub = hub.unwrap_or_default();
+        let challenge = if hub.challenge.is_empty() { challenge } else { hub.challenge };
+        let parameters = Parameters {
+            mode: hub.mode,
+            verify_token: hub.verify_token,
+            challenge,
+            crc_token,
+            ..Parameters::default()
+        };
+        match verifier.challenge(Challenge::Unsigned(&parameters)) {
+            Some(given) => call.read(pb::AnswerWebhookChallengeResponse { body: answer(provider, given)? }),
+            None => {
+                count(provider, "refused", 1);
+                Err(forged("the provider sends no such challenge, or another token").into())
+            }
+        }
     }
 
     async fn get_inbound_event(
@@ -114,7 +163,9 @@ impl InboundEventService for InboundEvents {
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (events, meta) = call.list(&self.app, pager, list, |row| Key::new(row.received_at, row.id.0)).await?;
-        call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
+        let provider_names = self.app.part::<Verifiers>().names().into_iter().map(str::to_owned).collect();
+        let data = events.into_iter().map(render).collect();
+        call.read(pb::ListInboundEventsResponse { data, meta, provider_names })
     }
 
     async fn redrive_inbound_event(

@@ -41,6 +41,11 @@ async fn insert_event(scene: &Scene, state: i16) -> String {
     id
 }
 
+/// A subscription of the provider of the operator's choice.
+fn subscription(provider: &str, token: &str) -> Value {
+    json!({ "provider": provider, "hub": { "mode": "subscribe", "verifyToken": token, "challenge": "repeat this" } })
+}
+
 const DEAD: i16 = 4;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -72,6 +77,10 @@ fn tells() -> Vec<Case> {
                 let again = stripe(&scene, &webhook::event("ping"));
                 again.send(Protocol::Rest, "InboundEventService.ReceiveWebhook").await.success();
                 again
+            };
+            "a challenge" => Status(200), |scene| {
+                let body = r#"{"type":"url_verification","challenge":"repeat_this"}"#;
+                call(&scene.cast.anonymous, webhook_request("generic", body)).header("x-signature", webhook::generic(body))
             };
             "unsigned" => Reason("INVALID_SIGNATURE"), |scene| {
                 call(&scene.cast.anonymous, webhook_request("stripe", &webhook::event("ping")))
@@ -112,6 +121,23 @@ fn tells() -> Vec<Case> {
 
 fn reads() -> Vec<Case> {
     cases! {
+        "InboundEventService.AnswerWebhookChallenge" {
+            "a subscription" => Status(200), |scene| {
+                call(&scene.cast.anonymous, subscription("generic", webhook::GENERIC_TOKEN))
+            };
+            "with another token" => Reason("INVALID_SIGNATURE"), |scene| {
+                call(&scene.cast.anonymous, subscription("generic", "another_token_of_16"))
+            };
+            "a provider that sends none" => Reason("INVALID_SIGNATURE"), |scene| {
+                call(&scene.cast.anonymous, subscription("stripe", webhook::GENERIC_TOKEN))
+            };
+            "an unknown provider" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.anonymous, subscription("acme", webhook::GENERIC_TOKEN))
+            };
+            "too long" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.anonymous, json!({ "provider": "generic", "challenge": "x".repeat(1025) }))
+            };
+        }
         "InboundEventService.GetInboundEvent" {
             "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, DEAD).await }));
             "some of its fields" => Status(200), |scene| {

@@ -142,6 +142,7 @@ fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Res
     if let Some(body) = raw(method, &messages) {
         let status = messages.first().and_then(|message| method.success(message));
         let status = status.map_or(200, |success| success.status.as_u16());
+        let body = if status == 204 { Value::Null } else { body };
         return Response { status, reason: String::new(), headers, body };
     }
     if method.descriptor.is_server_streaming() {
@@ -161,8 +162,9 @@ fn raw(method: &Method, messages: &[Bytes]) -> Option<Value> {
     };
     let field = method.descriptor.output().fields().find(is_raw)?;
     let name = field.json_name();
+    // An absent body has no piece.
     let piece =
-        |message: &Bytes| BASE64_STANDARD.decode(decode(method, message)[name]["data"].as_str().expect("a piece"));
+        |message: &Bytes| BASE64_STANDARD.decode(decode(method, message)[name]["data"].as_str().unwrap_or_default());
     let bytes: Vec<u8> = messages.iter().flat_map(|message| piece(message).expect("base64")).collect();
     let text = String::from_utf8(bytes).expect("UTF-8");
     Some(serde_json::from_str(&text).unwrap_or(Value::String(text)))

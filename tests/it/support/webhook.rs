@@ -7,14 +7,19 @@ use mainstay_kernel::clock::Clock;
 use super::unique;
 
 /// The secrets of every test's providers: the second one is in use, as after a rotation.
-pub(crate) const SECRETS: [(&str, &str); 3] = [
+pub(crate) const SECRETS: [(&str, &str); 5] = [
     ("WEBHOOK_SECRETS_STRIPE", "whsec_of_the_old_endpoint,whsec_of_the_new_endpoint"),
     (
         "WEBHOOK_SECRETS_STANDARD",
         "whsec_QW5vdGhlciBzZWNyZXQgb2YgdGhlIHRlc3Rz,whsec_QSBzZWNyZXQgb2YgdGhlIHRlc3RzIGFsb25l",
     ),
     ("WEBHOOK_SECRETS_GITHUB", "an_old_secret_of_the_tests,a_new_secret_of_the_tests"),
+    ("WEBHOOK_SECRETS_GENERIC", GENERIC_SECRET),
+    ("WEBHOOK_VERIFY_TOKENS_GENERIC", "an_old_token_of_the_tests,a_new_token_of_the_tests"),
 ];
+
+/// A token in challenges of the provider of the operator's choice.
+pub(crate) const GENERIC_TOKEN: &str = "a_new_token_of_the_tests";
 
 /// The secret that signs Stripe's webhook events.
 pub(crate) const STRIPE_SECRET: &str = "whsec_of_the_new_endpoint";
@@ -59,7 +64,7 @@ pub(crate) fn github(body: &str) -> String {
     format!("sha256={}", hex(&mac(b"a_new_secret_of_the_tests", body)))
 }
 
-/// The secret of a provider of the operator's choice; tests configure it where they use it.
+/// The secret of a provider of the operator's choice.
 pub(crate) const GENERIC_SECRET: &str = "a_secret_of_the_operators_choice";
 
 /// The `X-Signature` of a body, by the default scheme.

@@ -15,30 +15,30 @@ import { pretty } from "./delivery";
 
 type InboundEvent = Schemas["InboundEvent"];
 const STATES = ["INBOUND_EVENT_STATE_PENDING", "INBOUND_EVENT_STATE_PROCESSED", "INBOUND_EVENT_STATE_IGNORED", "INBOUND_EVENT_STATE_DEAD"] as const satisfies readonly InboundEvent["state"][];
-const PROVIDERS = ["WEBHOOK_PROVIDER_STRIPE", "WEBHOOK_PROVIDER_STANDARD", "WEBHOOK_PROVIDER_GITHUB", "WEBHOOK_PROVIDER_SENDGRID", "WEBHOOK_PROVIDER_GENERIC"] as const satisfies readonly InboundEvent["provider"][];
 
 export function InboundEventsPage() {
   const t = useText();
   const name = useName();
-  const { data: hasDead = false } = useQuery({
+  // The response also has the names of all providers.
+  const { data: dead } = useQuery({
     queryKey: ["inbound-events-dead"],
-    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 1 } }, signal }))).data.length > 0,
+    queryFn: ({ signal }) => read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 1 } }, signal })),
   });
   const columns: Column<InboundEvent>[] = [
     { name: "type", label: name("event"), cell: (event) => <Link className="row-link" to="/inbound-events/$id" params={{ id: event.id }}>{event.type}</Link> },
     { name: "state", label: name("state"), cell: (event) => <Badge value={event.state} /> },
-    { name: "provider", label: name("provider"), wide: true, cell: (event) => name(event.provider.endsWith("_UNSPECIFIED") ? event.providerName : event.provider) },
+    { name: "provider", label: name("provider"), wide: true, cell: (event) => name(event.providerName) },
     { name: "attempts", label: name("attempts"), number: true, wide: true, cell: (event) => event.attempts },
     { name: "receiveTime", label: name("receiveTime"), wide: true, cell: (event) => <Age value={event.receiveTime} /> },
   ];
   return (
     <ListPage name="inbound-events" title={t("Inbound events")} empty={t("No events yet. What providers send to POST /webhooks/{provider} appears here, once WEBHOOK_SECRETS_STRIPE or the like is set.")} columns={columns}
-      actions={hasDead && <Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead events")} />}
-      filters={<FilterBar><ChoiceFilter name="state" values={STATES} /><ChoiceFilter name="provider" values={PROVIDERS} /></FilterBar>}
+      actions={!!dead?.data.length && <Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead events")} />}
+      filters={<FilterBar><ChoiceFilter name="state" values={STATES} /><ChoiceFilter name="provider" values={dead?.providerNames ?? []} /></FilterBar>}
       fetch={(search, signal) => {
         const state = STATES.find((one) => one === search["state"]);
-        const provider = PROVIDERS.find((one) => one === search["provider"]);
-        const query = { page: pageOf(search), pageSize: 50, ...(state && { state }), ...(provider && { provider }) };
+        const providerName = search["provider"];
+        const query = { page: pageOf(search), pageSize: 50, ...(state && { state }), ...(providerName && { providerName }) };
         return read(api.GET("/api/v1/inbound-events", { params: { query }, signal }));
       }} />
   );

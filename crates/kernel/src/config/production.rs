@@ -10,7 +10,7 @@ use super::{Config, Quota, separate};
 /// An item of the checklist.
 #[derive(Debug, Clone, Copy)]
 pub struct Requirement {
-    /// The name, in words joined by hyphens; unique.
+    /// The name, in words joined by hyphens. Parts of one requirement have the same name and text.
     pub name: &'static str,
     /// What must hold.
     pub text: &'static str,

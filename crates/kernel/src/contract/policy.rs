@@ -238,11 +238,11 @@ impl Method {
         self.success.iter().find(|success| success.applies(response))
     }
 
-    /// Returns whether `Accept` selects a representation of the response. A redirection and a 204 have none.
+    /// Returns whether `Accept` selects a representation of the response. A redirection and a 204 have none, and a body in
+    /// place of a 204 has one.
     pub fn negotiates(&self) -> bool {
-        let has_representation =
-            |success: &Success| !matches!(success.status, StatusCode::FOUND | StatusCode::NO_CONTENT);
-        self.success.iter().any(has_representation)
+        let has = |status| move |success: &Success| success.status == status;
+        !self.success.iter().any(has(StatusCode::NO_CONTENT)) && !self.success.iter().all(has(StatusCode::FOUND))
     }
 
     /// Returns the id of the operation to poll, if the encoded response is a 202.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use mainstay::webhooks::{
-    HeaderMap, InboundEventHandler, InboundProvider, Keys, SignedEvent, Verifier, identifiers,
-    inbound_event::model::InboundEvent, malformed,
+    Answer, Challenge, HeaderMap, InboundEventHandler, InboundProvider, Keys, SignedEvent, Verifier, VerifyTokens,
+    identifiers, inbound_event::model::InboundEvent, malformed,
 };
 use mainstay_kernel::{
     config::Config,
@@ -22,23 +22,42 @@ use crate::config::FleetConfig;
 
 /// The charging stations. Their signature is `Charger-Signature: t=…,v1=…`, an HMAC-SHA256 over `{t}.{body}`.
 #[derive(Debug)]
-pub struct Chargers(Keys);
+pub struct Chargers {
+    keys: Keys,
+    tokens: Option<VerifyTokens>,
+}
 
 impl InboundProvider for Chargers {
     const NAME: &'static str = "fleet.chargers";
 
     fn open(config: &Config) -> Option<Self> {
-        config.section::<FleetConfig>().charger_keys.clone().map(Self)
+        let FleetConfig { charger_keys, charger_tokens, .. } = config.section();
+        charger_keys.clone().map(|keys| Self { keys, tokens: charger_tokens.clone() })
     }
 }
 
 impl Verifier for Chargers {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
-        self.0.verify_timed(headers, "charger-signature", body, now)?;
+        self.keys.verify_timed(headers, "charger-signature", body, now)?;
         let [Some(event_id), Some(kind)] = identifiers(body, ["id", "type"])? else {
             return Err(malformed("the event has no id and type"));
         };
         Ok(SignedEvent { event_id, kind })
+    }
+
+    /// The makers of the stations verify the URL in three ways: by a signed text, by a token, and by a text alone.
+    fn challenge(&self, challenge: Challenge<'_>) -> Option<Answer> {
+        match challenge {
+            Challenge::Signed { kind: "charger.verification", body } => {
+                let [challenge] = identifiers(body, ["challenge"]).ok()?;
+                challenge.map(Answer::text)
+            }
+            Challenge::Signed { .. } => None,
+            Challenge::Unsigned(parameters) if !parameters.validation_token.is_empty() => {
+                Some(Answer::text(&parameters.validation_token))
+            }
+            Challenge::Unsigned(parameters) => self.tokens.as_ref()?.subscription(parameters),
+        }
     }
 }
 

@@ -147,6 +147,39 @@ async fn an_event_without_a_recent_signature_is_refused() {
 }
 
 #[tokio::test]
+async fn a_challenge_is_answered_and_not_stored() {
+    let tokens = "the_old_token_of_the_chargers,the_new_token_of_the_chargers";
+    let builder = TestServer::builder(product()).set("CHARGER_SECRETS", NEW).set("CHARGER_VERIFY_TOKENS", tokens);
+    let server = builder.start().await;
+    let anonymous = server.anonymous();
+    let check = |response: &Response, text: &str| {
+        assert_eq!((response.status, &response.body), (200, &json!(text)));
+        assert_eq!(response.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+    };
+    let signed = json!({ "id": "evt_1", "type": "charger.verification", "challenge": "repeat_this" });
+    check(&deliver(&server, NEW, &signed).await, "repeat_this");
+    deliver(&server, OLD, &signed).await.failure(401, "INVALID_SIGNATURE");
+    let subscribe = async |mode: &str, token: &str| {
+        let query =
+            format!("hub.mode={mode}&hub.verify_token={token}&hub.challenge=a%3Cb%3E&hub.topic=charges&env=live");
+        anonymous.get(&format!("{PATH}?{query}")).await
+    };
+    for token in tokens.split(',') {
+        check(&subscribe("subscribe", token).await, "a<b>");
+    }
+    for (mode, token) in [("unsubscribe", "the_new_token_of_the_chargers"), ("subscribe", "another"), ("subscribe", "")]
+    {
+        subscribe(mode, token).await.failure(401, "INVALID_SIGNATURE");
+    }
+    let validation = anonymous.post(&format!("{PATH}?validationToken=Validate+me%3A%201"), json!({})).await;
+    check(&validation, "Validate me: 1");
+    anonymous.get(PATH).await.failure(401, "INVALID_SIGNATURE");
+    anonymous.get("/webhooks/fleet.doors?hub.mode=subscribe").await.failure(404, "NOT_FOUND");
+    assert_eq!(stored(&server).await, ["0"]);
+}
+
+#[tokio::test]
 async fn a_provider_without_a_secret_or_a_module_is_not_found() {
     let server = start().await;
     let event = json!({ "id": "chg_1", "type": "charge.completed" });

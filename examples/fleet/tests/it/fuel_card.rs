@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
+use mainstay_kernel::config::{Source, Verdict};
 use mainstay_test_kit::{Client, Response, TestServer};
 use serde_json::{Value, json};
 
@@ -29,6 +30,32 @@ async fn charges(server: &TestServer) -> Vec<String> {
 
 async fn status(customer: &Client, payment: &Value) -> Value {
     customer.get(&path("payments", payment)).await.data()["status"].clone()
+}
+
+#[test]
+fn a_stand_in_misses_the_requirement_of_production() {
+    let modules = product().modules().expect("they fit together");
+    let is_missed = |gateway: &str| {
+        let config = modules.config(Source::of([(GATEWAY.0, gateway)])).expect("a good configuration");
+        let payments = modules.requirements().iter().filter(|requirement| requirement.name == "payments");
+        payments.filter(|requirement| matches!((requirement.check)(&config), Verdict::Missed(_))).count()
+    };
+    assert_eq!([GATEWAY.1, "sandbox"].map(is_missed), [1, 1]);
+}
+
+#[test]
+fn the_url_of_the_operator_is_checked_at_the_start() {
+    let modules = product().modules().expect("they fit together");
+    let faults = |url: &str| {
+        let faults = modules.settings(Source::of([("CHARGING_URL", url)])).errors.clone();
+        faults.into_iter().map(|fault| fault.name).collect::<Vec<_>>()
+    };
+    for good in ["", "https://charging.example", "https://charging.example/v1/", "http://127.0.0.1:9000"] {
+        assert_eq!(faults(good), [""; 0], "{good}");
+    }
+    for bad in ["charging.example", "http://charging.example", "ftp://localhost", "/sessions"] {
+        assert_eq!(faults(bad), ["CHARGING_URL"], "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! A team's program without some of Mainstay's modules.
 
 use mainstay::Product;
-use mainstay_kernel::module::{About, Module};
+use mainstay_kernel::{
+    config::Verdict,
+    module::{About, Module, Modules},
+};
 use mainstay_test_kit::TestServer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::run;
 
@@ -17,18 +20,106 @@ const ABOUT: About = About {
     logo_url: "https://shop.example/logo.svg",
 };
 
+/// The modules of the product, except `sample`, which needs all others.
+const MODULES: [&str; 13] = [
+    "identity",
+    "operations",
+    "files",
+    "support",
+    "content",
+    "orders",
+    "payments",
+    "subscriptions",
+    "webhooks",
+    "mail",
+    "dashboard",
+    "audit",
+    "console",
+];
+
 fn faults(product: Product) -> Vec<String> {
     let faults = product.modules().err().unwrap_or_default();
     faults.into_iter().map(|fault| fault.to_string()).collect()
+}
+
+fn without(modules: &[&'static str]) -> Product {
+    modules.iter().copied().fold(mainstay::product(), Product::without)
+}
+
+/// Returns a module with those that need it, directly or through others.
+fn with_dependents(module: &'static str) -> Vec<&'static str> {
+    let mut removed = vec![module];
+    loop {
+        let faults = faults(without(&removed));
+        let needs_removed = |other: &&str| {
+            let fault = format!("the module {other} needs the module ");
+            faults.iter().any(|other| other.starts_with(&fault))
+        };
+        let dependents: Vec<_> = MODULES.into_iter().filter(needs_removed).collect();
+        if dependents.is_empty() {
+            return removed;
+        }
+        removed.extend(dependents);
+    }
+}
+
+/// Returns the gRPC methods of an OpenAPI document.
+fn methods(document: &Value) -> Vec<&str> {
+    let operations = document["paths"].as_object().expect("paths").values().filter_map(|path| path.as_object());
+    operations.flat_map(|path| path.values()).filter_map(|operation| operation["x-grpc-method"].as_str()).collect()
+}
+
+/// Runs the background work of a server once, and evaluates its configuration. A module that uses a section or a part of a
+/// removed one panics.
+async fn check_background(server: &TestServer) {
+    let (app, modules) = (server.app(), Modules::of(server.app()));
+    let work = modules.work();
+    for task in work.tasks {
+        server.run_task(task.name).await;
+    }
+    for measure in work.measures {
+        measure(app.clone()).await.expect("a measurement");
+    }
+    for dependency in modules.dependencies() {
+        assert!((dependency.is_available)(app.clone()).await, "{}", dependency.name);
+    }
+    let errors = modules.config_errors(&app.config);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(modules.warnings(&app.config).count() > 0, "mail is written to an outbox");
+    let verdicts: Vec<_> = modules.requirements().iter().map(|requirement| (requirement.check)(&app.config)).collect();
+    assert!(verdicts.contains(&Verdict::Met), "{verdicts:?}");
+    server.run_jobs().await;
+    let left =
+        "SELECT kind || coalesce(': ' || last_error, '') FROM jobs WHERE due_at <= now() OR last_error IS NOT NULL";
+    assert_eq!(server.database().sql(left).await, [""; 0], "no module runs these jobs, or they failed");
+}
+
+/// Registers, confirms the address with the link of the mail, and signs in with the password.
+async fn check_sign_in(server: &TestServer) {
+    const PASSWORD: &str = "a shelf of seven green books";
+    let anonymous = server.anonymous();
+    anonymous.post("/api/v1/auth/register", json!({ "email": "reader@shop.example" })).await.success();
+    server.run_jobs().await;
+    let mails = server.mails();
+    assert_eq!(mails.len(), 1, "{mails:#?}");
+    // Quoted-printable (RFC 2045, section 6.7).
+    let mail = mails[0].replace("=\r\n", "").replace("=3D", "=");
+    let (_, link) = mail.split_once("?token=").expect("a link");
+    let token = link.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c)).next();
+    let confirmation = json!({ "token": token, "password": PASSWORD, "name": "Zoë" });
+    anonymous.post("/api/v1/auth/register/confirm", confirmation).await.success();
+    let credentials = json!({ "email": "reader@shop.example", "password": PASSWORD });
+    let session = anonymous.post("/api/v1/auth/login", credentials).await.data();
+    let bearer = format!("Bearer {}", session["accessToken"].as_str().expect("a token"));
+    let user = anonymous.with("authorization", &bearer).get("/api/v1/me").await.data();
+    assert_eq!(user["email"], "reader@shop.example");
 }
 
 #[tokio::test]
 async fn identity_and_operations_serve_alone() {
     let server = TestServer::start(mainstay::kernel_only().about(ABOUT)).await;
     let document = server.anonymous().get("/openapi.json").await.body;
-    let operations = document["paths"].as_object().expect("paths").values().filter_map(|path| path.as_object());
-    let methods = operations.flat_map(|path| path.values()).filter_map(|operation| operation["x-grpc-method"].as_str());
-    let methods: Vec<_> = methods.collect();
+    let methods = methods(&document);
     for module in ["mainstay.identity.v1.", "mainstay.operations.v1."] {
         assert!(methods.iter().any(|method| method.starts_with(module)), "{methods:#?} lacks {module}");
     }
@@ -51,6 +142,37 @@ async fn identity_and_operations_serve_alone() {
         customer.get(path).await.failure(404, "ROUTE_NOT_FOUND");
     }
     customer.get("/console").await.failure(404, "ROUTE_NOT_FOUND");
+
+    check_sign_in(&server).await;
+    check_background(&server).await;
+}
+
+/// Each module that the product can do without is removed, together with those that need it.
+#[tokio::test]
+async fn a_server_starts_without_each_module() {
+    let of_sample = faults(mainstay::product().without("of_no_module"));
+    assert_eq!(
+        of_sample,
+        [format!("the program has no module of_no_module to remove, only {}, sample", MODULES.join(", "))]
+    );
+    let mut base = Vec::new();
+    for module in MODULES {
+        let removed = with_dependents(module);
+        if removed.len() == MODULES.len() {
+            base.push(module);
+            continue;
+        }
+        let server = TestServer::start(without(&removed)).await;
+        let document = server.anonymous().get("/openapi.json").await.body;
+        let methods = methods(&document);
+        for removed in &removed {
+            let package = format!("mainstay.{removed}.");
+            assert!(!methods.iter().any(|method| method.starts_with(&package)), "{removed} is still served");
+        }
+        assert_eq!(server.customer().await.get("/api/v1/me").await.status, 200, "without {removed:?}");
+        check_background(&server).await;
+    }
+    assert_eq!(base, ["identity", "files", "mail"], "every other module needs these");
 }
 
 #[test]

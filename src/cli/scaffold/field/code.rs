@@ -49,7 +49,8 @@ pub(in crate::cli::scaffold) struct FieldCode {
     kind: &'static str,
     summary: String,
     pub(in crate::cli::scaffold) is_optional: bool,
-    is_list: bool,
+    /// The value in the response after it was cleared.
+    cleared: &'static str,
     /// Whether it can't be cleared.
     pub(in crate::cli::scaffold) is_required: bool,
     /// Whether a request without it is refused.
@@ -81,8 +82,8 @@ impl Field {
     pub(in crate::cli::scaffold) fn code(&self, resource: &str, plural: &str) -> FieldCode {
         let code = Code::of(self, resource, plural);
         let (name, json, is_optional) = (self.name.clone(), lower_camel(&self.name), self.is_optional);
-        let (is_list, is_message) = (matches!(self.kind, Kind::Strings), code.is_message);
-        let is_required = !is_optional && !is_list;
+        let (is_collection, is_message) = (self.kind.is_collection(), code.is_message);
+        let is_required = !is_optional && !is_collection;
         let path_of_patch = format!("\"{}.{json}\"", lower_camel(resource));
         let filled = |text: &str, path: &str| text.replace("TYPE", &code.rust).replace("PATH", path);
         let convert = |text: &str, value: &str, path: &str| {
@@ -90,12 +91,12 @@ impl Field {
             if is_optional { of_option(&text, value, &name) } else { text.replace("VALUE", value) }
         };
         let sent = if is_message && is_required { format!("{name}.unwrap_or_default()") } else { name.clone() };
-        let changed = match (is_list, is_optional) {
+        let changed = match (is_collection, is_optional) {
             (true, _) => format!("std::mem::take(&mut message.{name})"),
             (_, true) => format!("message.{name}.take()"),
             (_, false) => format!("message.{name}.take().ok_or_else(|| cleared(\"{json}\"))?"),
         };
-        let rendered = if is_optional || is_list {
+        let rendered = if is_optional || is_collection {
             convert(code.render, &name, "")
         } else {
             format!("Some({})", convert(code.render, &name, ""))
@@ -112,13 +113,17 @@ impl Field {
         if is_message && is_required {
             rules_of_create.push("(buf.validate.field).required = true".to_owned());
         }
-        let has_label = !is_list && !is_message;
+        let has_label = !is_collection && !is_message;
         let [first, second] = code.examples.clone();
         FieldCode {
             kind: self.kind.name(),
             summary: self.summary(),
             is_optional,
-            is_list,
+            cleared: match self.kind {
+                Kind::Strings => "json!([])",
+                Kind::Map => "json!({})",
+                _ => "Value::Null",
+            },
             is_required,
             is_checked: is_required && !matches!(self.kind, Kind::Int | Kind::Bool),
             reference: self.target().cloned(),

@@ -19,6 +19,16 @@ const LIST: &str = "(buf.validate.field).repeated = {
     }
   }
 }";
+const MAP: &str = "(buf.validate.field).map = {
+  max_pairs: 20
+  keys: {
+    string: {
+      min_len: 1
+      max_len: 100
+    }
+  }
+  values: {string: {max_len: 100}}
+}";
 
 /// The code of a kind. `VALUE` stands for an expression with the value, `NAME` for the field, and `PATH` for its path in
 /// errors, `TYPE` for the type in the model. An expression with `?` may fail.
@@ -88,6 +98,7 @@ impl Code {
             Kind::Strings => Self::plain("repeated string", "Vec<String>", "text[]", "Array<Text>")
                 .rules(&[LIST, LINE], "cardinality(NAME) <= 20")
                 .examples("[\"first\", \"second\"]", "[\"third\"]"),
+            Kind::Map => Self::of_map(&field.name, plural),
             Kind::Int => Self::plain("int64", "i64", "bigint", "BigInt")
                 .rules(&[INT], "NAME BETWEEN -1000000000 AND 1000000000")
                 .examples("\"1\"", "\"-2\""),
@@ -127,6 +138,14 @@ impl Code {
             .convert("TYPE::parse(&VALUE)?", "VALUE.to_string()")
             .examples(&create, &create);
         Self { rust: target.id.clone(), ..code }
+    }
+
+    fn of_map(field: &str, plural: &str) -> Self {
+        let code = Self::plain("map<string, string>", "BTreeMap<String, String>", "jsonb", "Jsonb")
+            .rules(&[MAP], "jsonb_typeof(NAME) = 'object'")
+            .examples(r#"{ "first": "1" }"#, r#"{ "second": "2", "third": "" }"#);
+        let read = format!("serde_json::from_value(VALUE).map_err(|_| corrupt(\"{plural}\", id, \"{field}\"))?");
+        Self { column: ["jsonb", "Jsonb", "serde_json::Value"], write: "VALUE.into_iter().collect()", read, ..code }
     }
 
     fn of_enum(field: &str, values: &[String], resource: &str, plural: &str) -> Self {

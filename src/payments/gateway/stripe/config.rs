@@ -4,10 +4,7 @@ use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict, i
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use crate::{
-    payments::config::{PaymentsConfig, is_selected},
-    webhooks::Keys,
-};
+use crate::{payments::config::is_selected, webhooks::Keys};
 
 /// The name of the gateway, and of the provider of its events.
 pub(crate) const NAME: &str = "stripe";
@@ -20,28 +17,15 @@ pub(crate) struct StripeConfig {
     pub(crate) webhooks: Option<Keys>,
 }
 
-/// What payments need in production.
-pub(crate) const PRODUCTION: &[Requirement] = &[
-    Requirement {
-        name: "payments",
-        text: "Payments move money",
-        check: |config| {
-            if config.section::<PaymentsConfig>().is_sandbox() {
-                return Verdict::Missed("PAYMENT_GATEWAY is the sandbox");
-            }
-            let is_test = config.section::<StripeConfig>().is_test_mode();
-            Verdict::of(!is_test, "STRIPE_SECRET_KEY is a key of the test mode")
-        },
+/// What payments with Stripe need in production.
+pub(crate) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "payment-webhooks",
+    text: "Stripe reports outcomes, refunds and disputes by webhook",
+    check: |config| {
+        let StripeConfig { api, webhooks } = config.section();
+        Verdict::of(api.is_none() || webhooks.is_some(), "WEBHOOK_SECRETS_STRIPE has no secret")
     },
-    Requirement {
-        name: "payment-webhooks",
-        text: "Stripe reports outcomes, refunds and disputes by webhook",
-        check: |config| {
-            let StripeConfig { api, webhooks } = config.section();
-            Verdict::of(api.is_none() || webhooks.is_some(), "WEBHOOK_SECRETS_STRIPE has no secret")
-        },
-    },
-];
+}];
 
 impl Section for StripeConfig {
     const VARIABLES: &'static [Variable] = &[

@@ -201,3 +201,34 @@ fn a_scheme_that_makes_no_sense_is_refused() {
         assert_eq!(invalid_variables(settings).len(), 1, "{settings:?}");
     }
 }
+
+#[test]
+fn a_challenge_is_signed_or_has_a_token() {
+    let tokens = [("WEBHOOK_VERIFY_TOKENS_GENERIC", "an_old_verify_token,a_new_verify_token")];
+    let signed = |settings: &[(&str, &str)], kind: &str, body: &[u8]| {
+        let verifiers = generic(settings, SECRET);
+        let (_, verifier) = verifiers.of("generic").expect("configured");
+        verifier.challenge(Challenge::Signed { kind, body })
+    };
+    for kind in ["url_verification", "webhook_callback_verification"] {
+        assert_eq!(signed(&[], kind, br#"{"challenge":"repeat_this"}"#), Some(Answer::text("repeat_this")), "{kind}");
+        assert_eq!(signed(&[], kind, br#"{"challenge":7}"#), None, "{kind}");
+    }
+    assert_eq!(signed(&tokens, "ping", br#"{"challenge":"repeat_this"}"#), None, "an event");
+
+    let unsigned = |settings: &[(&str, &str)], mode: &str, token: &str| {
+        let verifiers = generic(settings, SECRET);
+        let (_, verifier) = verifiers.of("generic").expect("configured");
+        let [mode, verify_token, challenge] = [mode, token, "1158201444"].map(str::to_owned);
+        verifier.challenge(Challenge::Unsigned(&Parameters { mode, verify_token, challenge, ..Parameters::default() }))
+    };
+    for token in ["an_old_verify_token", "a_new_verify_token"] {
+        assert_eq!(unsigned(&tokens, "subscribe", token), Some(Answer::text("1158201444")), "{token}");
+        assert_eq!(unsigned(&tokens, "unsubscribe", token), None, "{token}");
+        assert_eq!(unsigned(&[], "subscribe", token), None, "no token is configured");
+    }
+    for token in ["", "a_new_verify_toke", "a_new_verify_token,", "an_old_verify_token,a_new_verify_token"] {
+        assert_eq!(unsigned(&tokens, "subscribe", token), None, "{token}");
+    }
+    assert_eq!(invalid_variables(&[("WEBHOOK_VERIFY_TOKENS_GENERIC", "short")]), ["WEBHOOK_VERIFY_TOKENS_GENERIC"]);
+}

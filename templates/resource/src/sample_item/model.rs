@@ -1,5 +1,9 @@
 //! A sample item and its transitions.
 
+{% if uses.map %}
+use std::collections::BTreeMap;
+
+{% endif %}
 use chrono::{DateTime, {{ "NaiveDate, " if uses.date }}Utc};
 use mainstay_kernel::{
     id::{AccountId, ids},

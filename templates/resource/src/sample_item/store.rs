@@ -7,7 +7,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{
         Connection,
-        integrity::{ {{- "corrupt, " if uses.enum }}one_row},
+        integrity::{ {{- "corrupt, " if uses.corrupt }}one_row},
         seek::listed,
         statement::Prepare as _,
         violated_foreign_key,

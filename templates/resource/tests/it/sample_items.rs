@@ -89,7 +89,7 @@ async fn the_other_fields_can_be_cleared() {
     customer.patch(&path, other_values(&customer).await).await.success();
 {% for field in fields if not field.is_required %}
     let cleared = customer.patch(&format!("{path}?updateMask={{ field.json }}"), json!({})).await.data();
-    assert_eq!(cleared["{{ field.json }}"], {{ "json!([])" if field.is_list else "Value::Null" }});
+    assert_eq!(cleared["{{ field.json }}"], {{ field.cleared }});
 {% endfor %}
 }
 

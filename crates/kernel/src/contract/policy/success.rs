@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use prost_reflect::MessageDescriptor;
+use mainstay_transcoder::HTTP_BODY;
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
-use super::{FieldPath, FieldValue, pb};
+use super::{FieldPath, FieldValue, is_marked, pb};
 
 const PENDING: &str = "mainstay.policy.v1.is_pending";
+const MAY_BE_ABSENT: &str = "mainstay.policy.v1.may_be_absent";
 /// After how long a caller may poll an open outcome again.
 const POLL_AFTER: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,8 @@ pub enum When {
     HasItems(FieldPath),
     /// A bool field is true.
     IsTrue(FieldPath),
+    /// A message is absent.
+    IsAbsent(FieldPath),
 }
 
 /// A part of a Location.
@@ -69,6 +73,7 @@ impl Success {
             When::IsOneOf(path, values) => path.is_one_of(values, response),
             When::HasItems(path) => path.read(response).is_some(),
             When::IsTrue(path) => path.is_one_of(&[1], response),
+            When::IsAbsent(path) => path.read(response).is_none(),
         })
     }
 
@@ -117,6 +122,14 @@ impl Success {
         }
         if !raw.moved_field.is_empty() || !raw.moved_location.is_empty() {
             variants.push(Self::moved(raw, output)?);
+        }
+        let is_optional_body = |field: &FieldDescriptor| {
+            field.kind().as_message().is_some_and(|kind| kind.full_name() == HTTP_BODY)
+                && is_marked(&field.options(), MAY_BE_ABSENT)
+        };
+        if let Some(body) = output.fields().find(is_optional_body) {
+            let when = Some(When::IsAbsent(FieldPath::resolve(output, body.name())?));
+            variants.push(Self { status: StatusCode::NO_CONTENT, location: Vec::new(), retry_after: None, when });
         }
         let location = if names_resource { location(&raw.location, output)? } else { Vec::new() };
         variants.push(Self { status, location, retry_after: None, when: None });

@@ -207,8 +207,9 @@ impl Dialect for Envelope {
     /// Shared links to public resources collect parameters, such as those of trackers. The URL of an inbound webhook
     /// may carry parameters of the provider's configuration. Entra ID adds its flags to each request of SCIM.
     fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
+        let has_raw = |message: MessageDescriptor| message.fields().any(|field| is_raw(&field));
         let is_webhook =
-            |policy: &Method| policy.access == Access::Public && method.input().fields().any(|f| is_raw(&f));
+            |policy: &Method| policy.access == Access::Public && (has_raw(method.input()) || has_raw(method.output()));
         let is_lenient = |policy: &Method| {
             policy.public_cache.is_some() || policy.error_format != ErrorFormat::Unspecified || is_webhook(policy)
         };

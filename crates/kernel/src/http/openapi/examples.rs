@@ -233,6 +233,7 @@ fn known_file(media_type: &str) -> Option<&'static str> {
         "application/scim+json" => {
             "{\"userName\":\"ada@engines.example\",\"displayName\":\"Ada Lovelace\",\"active\":true}"
         }
+        "text/plain" => "1158201444",
         "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
         "application/x-www-form-urlencoded" => "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%7D",
         _ => return None,
