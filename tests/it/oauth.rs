@@ -4,6 +4,7 @@ mod attacks;
 mod end;
 mod flow;
 mod judges;
+mod logout;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use url::{Url, form_urlencoded};
 
 use crate::{
-    cases::oauth::{CALLBACK, client_draft, register},
+    cases::oauth::{CALLBACK, SIGNED_OUT, client_draft, register},
     support::{Actor, TestApp, oidc::Browser, people::Cast},
 };
 
@@ -129,7 +130,7 @@ fn field(html: &str, name: &str) -> String {
     unescaped(rest.split_once('"').expect("the end of the attribute").0)
 }
 
-/// Opens the page for the consent.
+/// Opens the page that asks the person for a decision.
 async fn ask(browser: &mut Browser, path: &str) -> String {
     let first = browser.open(path).await;
     assert_eq!(first.status, 200, "{first:#?}");
@@ -140,11 +141,22 @@ async fn ask(browser: &mut Browser, path: &str) -> String {
 
 /// Decides on the page for the consent, and returns the address to which that leads.
 async fn decide(browser: &mut Browser, html: &str, decision: &str) -> String {
-    let (request, csrf) = (field(html, "request"), field(html, "csrf"));
-    let sent = form(&[("request", &request), ("csrf", &csrf), ("decision", decision)]);
-    let page = browser.submit("/session/authorize", &sent).await;
+    let page = browser.submit("/session/authorize", &decision_of(html, decision)).await;
     assert_eq!(page.status, 200, "{page:#?}");
     leads_to(&page.html)
+}
+
+/// Decides on the page for the sign-out, and returns the address to which that leads.
+async fn sign_out(browser: &mut Browser, html: &str, decision: &str) -> String {
+    let page = browser.submit("/session/logout", &decision_of(html, decision)).await;
+    assert_eq!(page.status, 200, "{page:#?}");
+    leads_to(&page.html)
+}
+
+/// The form of a page with a decision.
+fn decision_of(html: &str, decision: &str) -> String {
+    let (request, csrf) = (field(html, "request"), field(html, "csrf"));
+    form(&[("request", &request), ("csrf", &csrf), ("decision", decision)])
 }
 
 /// Agrees, and returns the address of the client with the result.

@@ -201,6 +201,26 @@ fn an_id_token_is_no_access_token() {
     assert_eq!(fixture.tokens.verify(token.expose_secret()), Err(TokenError::Forged));
 }
 
+/// A person signs out hours after the application got the token.
+#[test]
+fn an_id_token_names_its_client_after_its_end() {
+    let mut fixture = fixture();
+    let client = OauthClientId(Uuid::from_u128(8));
+    fixture.session.grant = Some(Grant { client, scopes: vec!["openid".to_owned()] });
+    let issued = fixture.tokens.identify("https://id.example", &fixture.session, None);
+    let token = issued.expect("no fault").expect("a key signs").expose_secret().to_owned();
+    fixture.clock.advance(TimeDelta::hours(1));
+    assert_eq!(fixture.tokens.client_of("https://id.example", &token), Ok(client));
+    assert_eq!(fixture.tokens.client_of("https://evil.example", &token), Err(TokenError::Forged));
+    assert_eq!(fixture.tokens.client_of("here", &fixture.access()), Err(TokenError::Forged), "an access token");
+    let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
+    let other = URL_SAFE_NO_PAD.encode(format!("{{\"iss\":\"https://id.example\",\"aud\":\"{}\"}}", Uuid::nil()));
+    let none = URL_SAFE_NO_PAD.encode("{\"alg\":\"none\",\"typ\":\"JWT\"}");
+    for forged in [format!("{header}.{other}.{signature}"), format!("{none}.{payload}."), String::new()] {
+        assert_eq!(fixture.tokens.client_of("https://id.example", &forged), Err(TokenError::Forged), "{forged}");
+    }
+}
+
 #[test]
 fn a_token_without_the_required_second_factor_has_no_scope() {
     let fixture = fixture();
