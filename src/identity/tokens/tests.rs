@@ -173,7 +173,7 @@ fn an_application_has_at_most_what_the_user_has_and_has_agreed_to() {
     let read = |granted: &Granted| {
         let access = fixture.tokens.verify(&fixture.access_of(granted)).expect("good");
         let Caller::User { scopes, sign_in, .. } = access.caller else { panic!("a user") };
-        assert_eq!(sign_in.means, Means::Application);
+        assert_eq!(sign_in.means, Means::Application(client.0));
         scopes.iter().map(Scope::to_string).collect::<Vec<_>>()
     };
     assert_eq!(read(&Granted::BuiltIn(BuiltInRole::Agent)), ["support.tickets.read"]);

@@ -66,7 +66,7 @@ impl Tokens {
         let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
         let means = match (&claims.act, claims.client_id) {
             (Some(act), _) => Means::Impersonation { by: UserId(act.sub), allows_writes: act.writes },
-            (None, Some(_)) => Means::Application,
+            (None, Some(client)) => Means::Application(client),
             (None, None) => Means::Session,
         };
         let impersonator = claims.act.as_ref().map(|act| TokenClaims {
