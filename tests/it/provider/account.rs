@@ -467,6 +467,11 @@ async fn a_slow_issuer_holds_few_requests() {
         let refused = begun.join_next().await.expect("one is refused").expect("no panic");
         assert_eq!(refused, "/console/?sign_in_error=CIRCUIT_OPEN");
     }
+    // A change of the provider gives no more places.
+    let request = json!({ "accountProviderId": added["id"], "accountProvider": { "displayName": "Another" } });
+    owner.cast.customer.rest(UPDATE, request).await.success();
+    let more = Browser::new(&company.app.endpoint).open(&path).await;
+    assert_eq!(more.location, "/console/?sign_in_error=CIRCUIT_OPEN", "{more:#?}");
     // The failure is the answer for those who wait, too: nobody answers a second call.
     let (mut call, _) = listener.accept().await.expect("a call");
     assert_ne!(call.read(&mut [0; 1024]).await.expect("a request"), 0);
