@@ -22,7 +22,7 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// A registered client.
 #[derive(Debug, Clone)]
-struct Client {
+pub(crate) struct Client {
     id: String,
     secret: String,
 }
@@ -66,7 +66,7 @@ impl Stage {
 }
 
 /// Registers a client.
-async fn client(cast: &Cast, draft: Value) -> Client {
+pub(crate) async fn client(cast: &Cast, draft: Value) -> Client {
     let response = register(&cast.admin, draft).await;
     let secret = response["secret"].as_str().unwrap_or_default().to_owned();
     Client { id: text(&response["data"], "id"), secret }
@@ -85,7 +85,7 @@ async fn sign_in(browser: &mut Browser, who: &Actor) {
     assert_eq!(page.status, 200, "{page:#?}");
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(crate) fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("{name}: {value:#}")).to_owned()
 }
 
@@ -94,7 +94,7 @@ fn form(pairs: &[(&str, &str)]) -> String {
 }
 
 /// The path of an authorization request, in which some parameters are others.
-fn authorize(client: &Client, changes: &[(&str, &str)]) -> String {
+pub(crate) fn authorize(client: &Client, changes: &[(&str, &str)]) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
     let mut pairs = vec![
         ("client_id", client.id.as_str()),
@@ -160,7 +160,7 @@ fn decision_of(html: &str, decision: &str) -> String {
 }
 
 /// Agrees, and returns the address of the client with the result.
-async fn agree(browser: &mut Browser, path: &str) -> String {
+pub(crate) async fn agree(browser: &mut Browser, path: &str) -> String {
     let html = ask(browser, path).await;
     decide(browser, &html, "allow").await
 }
@@ -174,7 +174,7 @@ async fn pass(browser: &mut Browser, path: &str) -> String {
 }
 
 /// A parameter of the address of the client.
-fn result(url: &str, name: &str) -> String {
+pub(crate) fn result(url: &str, name: &str) -> String {
     let url: Url = url.parse().unwrap_or_else(|error| panic!("{error}: {url}"));
     let value = url.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned());
     value.unwrap_or_else(|| panic!("{name}: {url}"))
@@ -191,7 +191,7 @@ async fn send(app: &TestApp, client: &Client, path: &str, pairs: &[(&str, &str)]
 }
 
 /// Exchanges a code for tokens; returns the code of the error otherwise.
-async fn exchange(app: &TestApp, client: &Client, code: &str) -> Result<Value, String> {
+pub(crate) async fn exchange(app: &TestApp, client: &Client, code: &str) -> Result<Value, String> {
     exchange_with(app, client, code, VERIFIER, CALLBACK).await
 }
 
@@ -211,7 +211,7 @@ fn succeeded((status, body): (u16, Value)) -> Result<Value, String> {
 }
 
 /// Exchanges a refresh token.
-async fn refresh(app: &TestApp, client: &Client, tokens: &Value) -> Result<Value, String> {
+pub(crate) async fn refresh(app: &TestApp, client: &Client, tokens: &Value) -> Result<Value, String> {
     let token = text(tokens, "refresh_token");
     let pairs = [("grant_type", "refresh_token"), ("client_id", client.id.as_str()), ("refresh_token", token.as_str())];
     succeeded(send(app, client, "/oauth2/token", &pairs).await)

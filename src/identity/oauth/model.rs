@@ -263,7 +263,7 @@ pub struct Consent {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use uuid::Uuid;
 
     use super::*;

@@ -207,7 +207,7 @@ fn check_redirect_uri(text: &str) -> std::result::Result<(), &'static str> {
         let is_bare = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
         is_plain && is_bare && (url.scheme() == "https" || is_loopback(url))
     };
-    let Some(url) = text.parse().ok().filter(is_good) else {
+    let Some(url) = text.parse::<Url>().ok().filter(is_good) else {
         return Err("must be an https URL, or an http URL of a loopback address, without a fragment");
     };
     // The application would read its own value in place of the response (RFC 6749, 4.1.2).

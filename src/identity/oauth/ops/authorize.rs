@@ -110,10 +110,10 @@ pub(crate) async fn authorize(
         let agreed = agreed.await?;
         let is_covered = !agreed.is_empty() && request.scopes.iter().all(|scope| agreed.contains(scope));
         if request.asks_consent || !is_covered {
-            return match request.is_silent {
-                true => Ok(Outcome::Refused(Refusal::ConsentRequired)),
-                false => Ok(Outcome::Ask { person: Box::new(asked(app, &session).await?), csrf }),
-            };
+            if request.is_silent {
+                return Ok(Outcome::Refused(Refusal::ConsentRequired));
+            }
+            return Ok(Outcome::Ask { person: Box::new(asked(app, &session).await?), csrf });
         }
     }
     issue(app, client, request, &session, false).await
