@@ -24,7 +24,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("AuditEntry", "request_id") => json!("0197c240-3b19-7e08-9a44-1b2c3d4e5f60").into(),
         ("AuditEntry", "client_address") => json!("192.0.2.7").into(),
         ("AuditEntry", "user_agent") => json!("Mozilla/5.0 (X11; Linux x86_64)").into(),
-        ("AuditEntry", "reason" | "impersonator_id") => Example::Omitted,
+        ("AuditEntry", "reason" | "impersonator_id" | "oauth_client_id") => Example::Omitted,
         ("AuditEntry", "record_time") => json!("2026-03-02T08:15:30Z").into(),
         ("FieldChange", "name") => json!("status").into(),
         ("FieldChange", "before") => json!("\"TICKET_STATUS_OPEN\"").into(),

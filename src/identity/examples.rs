@@ -59,6 +59,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
             json!("Ticket reports").into()
         }
         (_, "redirect_uris") => json!("https://reports.example/callback").into(),
+        (_, "post_logout_redirect_uris") => json!("https://reports.example/signed-out").into(),
         (_, "grant_types") => json!("OAUTH_GRANT_TYPE_AUTHORIZATION_CODE").into(),
         ("OauthClient" | "CreateOauthClientRequest" | "OauthClientPatch" | "OauthConsent", "scopes") => {
             json!("support.tickets.read").into()

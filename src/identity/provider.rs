@@ -6,3 +6,4 @@ mod documents;
 mod github;
 pub mod model;
 pub mod ops;
+mod places;

@@ -186,10 +186,11 @@ impl Templates {
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
         }
-        for page in ["leave", "consent", "problem"] {
+        for page in ["leave", "consent", "logout", "signed_out", "signed_in", "problem"] {
             let values = context! {
                 page, language => FALLBACK, nonce => "", url => "", problem => "client", client => "", email => "", request => "",
-                csrf => "", identity => ["openid"], scopes => [""],
+                csrf => "", identity => ["openid"], scopes => [context! { en => "", de => "" }], account => "", host => "",
+                is_staff => true, is_lasting => true, console => "",
             };
             let rendered = self.environment.get_template("authorize.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "authorize.html")));

@@ -4,6 +4,7 @@ mod attacks;
 mod end;
 mod flow;
 mod judges;
+mod logout;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use url::{Url, form_urlencoded};
 
 use crate::{
-    cases::oauth::{CALLBACK, client_draft, register},
+    cases::oauth::{CALLBACK, SIGNED_OUT, client_draft, register},
     support::{Actor, TestApp, oidc::Browser, people::Cast},
 };
 
@@ -21,7 +22,7 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// A registered client.
 #[derive(Debug, Clone)]
-struct Client {
+pub(crate) struct Client {
     id: String,
     secret: String,
 }
@@ -65,7 +66,7 @@ impl Stage {
 }
 
 /// Registers a client.
-async fn client(cast: &Cast, draft: Value) -> Client {
+pub(crate) async fn client(cast: &Cast, draft: Value) -> Client {
     let response = register(&cast.admin, draft).await;
     let secret = response["secret"].as_str().unwrap_or_default().to_owned();
     Client { id: text(&response["data"], "id"), secret }
@@ -84,7 +85,7 @@ async fn sign_in(browser: &mut Browser, who: &Actor) {
     assert_eq!(page.status, 200, "{page:#?}");
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(crate) fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("{name}: {value:#}")).to_owned()
 }
 
@@ -93,7 +94,7 @@ fn form(pairs: &[(&str, &str)]) -> String {
 }
 
 /// The path of an authorization request, in which some parameters are others.
-fn authorize(client: &Client, changes: &[(&str, &str)]) -> String {
+pub(crate) fn authorize(client: &Client, changes: &[(&str, &str)]) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
     let mut pairs = vec![
         ("client_id", client.id.as_str()),
@@ -129,7 +130,7 @@ fn field(html: &str, name: &str) -> String {
     unescaped(rest.split_once('"').expect("the end of the attribute").0)
 }
 
-/// Opens the page for the consent.
+/// Opens the page that asks the person for a decision.
 async fn ask(browser: &mut Browser, path: &str) -> String {
     let first = browser.open(path).await;
     assert_eq!(first.status, 200, "{first:#?}");
@@ -140,15 +141,26 @@ async fn ask(browser: &mut Browser, path: &str) -> String {
 
 /// Decides on the page for the consent, and returns the address to which that leads.
 async fn decide(browser: &mut Browser, html: &str, decision: &str) -> String {
-    let (request, csrf) = (field(html, "request"), field(html, "csrf"));
-    let sent = form(&[("request", &request), ("csrf", &csrf), ("decision", decision)]);
-    let page = browser.submit("/session/authorize", &sent).await;
+    let page = browser.submit("/session/authorize", &decision_of(html, decision)).await;
     assert_eq!(page.status, 200, "{page:#?}");
     leads_to(&page.html)
 }
 
+/// Decides on the page for the sign-out, and returns the address to which that leads.
+async fn sign_out(browser: &mut Browser, html: &str, decision: &str) -> String {
+    let page = browser.submit("/session/logout", &decision_of(html, decision)).await;
+    assert_eq!(page.status, 200, "{page:#?}");
+    leads_to(&page.html)
+}
+
+/// The form of a page with a decision.
+fn decision_of(html: &str, decision: &str) -> String {
+    let (request, csrf) = (field(html, "request"), field(html, "csrf"));
+    form(&[("request", &request), ("csrf", &csrf), ("decision", decision)])
+}
+
 /// Agrees, and returns the address of the client with the result.
-async fn agree(browser: &mut Browser, path: &str) -> String {
+pub(crate) async fn agree(browser: &mut Browser, path: &str) -> String {
     let html = ask(browser, path).await;
     decide(browser, &html, "allow").await
 }
@@ -162,7 +174,7 @@ async fn pass(browser: &mut Browser, path: &str) -> String {
 }
 
 /// A parameter of the address of the client.
-fn result(url: &str, name: &str) -> String {
+pub(crate) fn result(url: &str, name: &str) -> String {
     let url: Url = url.parse().unwrap_or_else(|error| panic!("{error}: {url}"));
     let value = url.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned());
     value.unwrap_or_else(|| panic!("{name}: {url}"))
@@ -179,7 +191,7 @@ async fn send(app: &TestApp, client: &Client, path: &str, pairs: &[(&str, &str)]
 }
 
 /// Exchanges a code for tokens; returns the code of the error otherwise.
-async fn exchange(app: &TestApp, client: &Client, code: &str) -> Result<Value, String> {
+pub(crate) async fn exchange(app: &TestApp, client: &Client, code: &str) -> Result<Value, String> {
     exchange_with(app, client, code, VERIFIER, CALLBACK).await
 }
 
@@ -199,7 +211,7 @@ fn succeeded((status, body): (u16, Value)) -> Result<Value, String> {
 }
 
 /// Exchanges a refresh token.
-async fn refresh(app: &TestApp, client: &Client, tokens: &Value) -> Result<Value, String> {
+pub(crate) async fn refresh(app: &TestApp, client: &Client, tokens: &Value) -> Result<Value, String> {
     let token = text(tokens, "refresh_token");
     let pairs = [("grant_type", "refresh_token"), ("client_id", client.id.as_str()), ("refresh_token", token.as_str())];
     succeeded(send(app, client, "/oauth2/token", &pairs).await)

@@ -34,7 +34,7 @@ fn updates() -> Vec<(&'static Method, FieldDescriptor)> {
 async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> Value {
     let value: Value = match (field.kind(), field.name()) {
         (Kind::String, "language") => "fr".into(),
-        (Kind::String, "url" | "redirect_uris") => "https://example.com/another".into(),
+        (Kind::String, "url" | "redirect_uris" | "post_logout_redirect_uris") => "https://example.com/another".into(),
         (Kind::String, "event_types") => "support.ticket.created".into(),
         (Kind::String, "attachment_ids") => upload(who).await.into(),
         (Kind::String, "custom_role_id") => role(who, &["orders.read"]).await.into(),

@@ -36,6 +36,8 @@ export type Document = {
   tags: { name: string; description: string; "x-displayName": string }[];
   paths: Record<string, Record<string, RawOperation>>;
   components: { schemas: Record<string, Schema> };
+  /** The declared scopes. */
+  "x-scopes"?: Scope[];
 };
 
 export type Operation = {
@@ -62,7 +64,10 @@ export type Operation = {
 };
 
 export type Service = { name: string; title: string; description: string; module: string; operations: Operation[] };
-export type Scope = { name: string; summary: string };
+/** A declared scope, with its name for people by language. */
+export type Scope = { name: string; summary: string; title: Record<string, string> };
+/** A value that a request may have, with its meaning in a sentence. */
+export type Choice = { name: string; summary: string };
 export type Contract = { services: Service[]; scopes: Scope[]; resolve: (schema: Schema) => Schema };
 
 /** Query parameters that every list accepts. */
@@ -138,18 +143,12 @@ export function contractOf(document: Document): Contract {
     }
   }
   const all = [...services.values()].filter((service) => service.operations.length > 0);
-  return { services: all, scopes: scopesOf(all, resolve), resolve };
+  return { services: all, scopes: document["x-scopes"] ?? [], resolve };
 }
 
 /** Returns the values that a description lists with a sentence each. */
-export function choicesOf({ description = "" }: Schema): Scope[] {
+export function choicesOf({ description = "" }: Schema): Choice[] {
   return [...description.matchAll(/^- `([^`]+)`: (.*)$/gm)].map(([, name = "", summary = ""]) => ({ name, summary }));
-}
-
-/** Returns the declared scopes. */
-function scopesOf(services: readonly Service[], resolve: (schema: Schema) => Schema): Scope[] {
-  const create = services.flatMap(({ operations }) => operations).find(({ id }) => id === "RoleService_CreateRole");
-  return choicesOf(resolve(resolve(create?.body?.properties?.["scopes"] ?? {}).items ?? {}));
 }
 
 export function useContract() {

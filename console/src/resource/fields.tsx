@@ -2,14 +2,15 @@
 
 import { useId, useState } from "react";
 
-import { choicesOf, type Contract, type Schema } from "../api/contract";
+import { choicesOf, type Choice, type Contract, type Schema } from "../api/contract";
 import type { StoredFile } from "../api/files";
 import { useMe } from "../shell/user";
-import { useName, useScope, useText } from "../text";
+import { useName, useText } from "../text";
 import { AttachmentInput, MAX_FILES } from "../ui/attachments";
 import { major, minor } from "../ui/amount";
 import { isMoney, localTime } from "../ui/format";
 import { useAccounts } from "../ui/names";
+import { ScopeChecks } from "../ui/scopes";
 
 export type Values = Record<string, unknown>;
 
@@ -101,7 +102,7 @@ const LONG = 300;
 function Input(props: InputProps) {
   const { schema, id, describedBy, required, value, onChange } = props;
   const common = { id, required, "aria-describedby": describedBy };
-  if (schema.enum) return <Choice {...props} />;
+  if (schema.enum) return <Select {...props} />;
   if (schema.type === "array" && props.name === "attachmentIds") return <Files {...props} />;
   if (schema.type === "array") return <List {...props} />;
   if (props.name === "accountId") return <AccountInput {...props} />;
@@ -149,7 +150,7 @@ function AccountInput({ id, describedBy, required, value, onChange }: InputProps
   );
 }
 
-function Choice({ schema, id, describedBy, required, value, onChange }: InputProps) {
+function Select({ schema, id, describedBy, required, value, onChange }: InputProps) {
   const name = useName();
   const values = (schema.enum ?? []).filter((one) => !one.endsWith("_UNSPECIFIED"));
   return (
@@ -187,20 +188,21 @@ function parse(text: string): unknown {
 }
 
 /** Several of the values that the contract lists. Of scopes, users give only the scopes that they hold. */
-function Choices({ contract, id, value, onChange, choices }: InputProps & { choices: ReturnType<typeof choicesOf> }) {
-  const all: unknown[] = Array.isArray(value) ? value : [];
+function Choices({ contract, id, value, onChange, choices }: InputProps & { choices: Choice[] }) {
+  const all: string[] = Array.isArray(value) ? value : [];
   const { scopes } = useMe();
   const label = useName();
-  const meaning = useScope();
-  const isScope = (name: string) => contract.scopes.some((scope) => scope.name === name);
-  const offered = choices.filter(({ name }) => all.includes(name) || scopes.has(name) || !isScope(name));
+  if (choices.every(({ name }) => contract.scopes.some((scope) => scope.name === name))) {
+    const offered = choices.map(({ name }) => name).filter((name) => all.includes(name) || scopes.has(name));
+    return <ScopeChecks id={id} offered={offered} chosen={all} onChange={onChange} />;
+  }
   const toggle = (one: string) => onChange(all.includes(one) ? all.filter((other) => other !== one) : [...all, one]);
   return (
     <div id={id} className="scopes choices">
-      {offered.map(({ name, summary }) => (
+      {choices.map(({ name, summary }) => (
         <label key={name} className="check">
           <input type="checkbox" checked={all.includes(name)} onChange={() => toggle(name)} />
-          <span>{meaning(name, [{ name, summary }])}<br /><small>{/^[A-Z0-9_]+$/.test(name) ? label(name) : <code>{name}</code>}</small></span>
+          <span>{summary}<br /><small>{/^[A-Z0-9_]+$/.test(name) ? label(name) : <code>{name}</code>}</small></span>
         </label>
       ))}
     </div>

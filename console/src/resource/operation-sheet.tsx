@@ -46,7 +46,7 @@ export default function OperationSheet({ contract, operation, values, initial: l
     const isLeft = operation.method === "delete" && onDone !== undefined;
     void client.invalidateQueries({ refetchType: isLeft ? "none" : "active" });
     toast(t("Done: {what}", { what: label }));
-    const once = secrets(answer);
+    const once = secrets(answer, operation);
     if (once) {
       setSecret(once);
       return;
@@ -58,7 +58,7 @@ export default function OperationSheet({ contract, operation, values, initial: l
     return (
       <Sheet title={t("Shown only once")} onClose={onClose}>
         <p>{t("Keep this now; it can't be shown again.")}</p>
-        <dl className="fields">{Object.entries(secret).map(([field, value]) => <div key={field}><dt>{nameOf(field)}</dt><dd><code className="secret">{String(value)}</code></dd></div>)}</dl>
+        <dl className="fields">{Object.entries(secret).map(([field, value]) => <div key={field}><dt>{nameOf(field)}</dt><dd><Copied value={String(value)} what={nameOf(field)} /></dd></div>)}</dl>
         <footer><button type="button" className="primary" onClick={onClose}>{t("Saved")}</button></footer>
       </Sheet>
     );
@@ -89,9 +89,21 @@ function changes(form: Values, initial: Values): Values {
   return Object.fromEntries(Object.entries(form).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(initial[name])));
 }
 
-/** Returns members of a response besides the resource, such as the secret of a new key. */
-function secrets(answer: unknown): Record<string, unknown> | undefined {
+/** A value, with a button that copies it. */
+function Copied({ value, what }: { value: string; what: string }) {
+  const t = useText();
+  const copy = () => void navigator.clipboard.writeText(value).then(() => toast(t("Copied")));
+  return <><code className="secret">{value}</code> <button type="button" className="link" aria-label={`${t("Copy")}: ${what}`} onClick={copy}>{t("Copy")}</button></>;
+}
+
+/** Returns members of a response besides the resource, such as the secret of a new key. The secret of an application goes with its id. */
+function secrets(answer: unknown, { id }: Operation): Record<string, unknown> | undefined {
   if (typeof answer !== "object" || answer === null) return undefined;
   const others = Object.entries(answer).filter(([name]) => name !== "data" && name !== "meta");
-  return others.length > 0 ? Object.fromEntries(others) : undefined;
+  const client = id.startsWith("OauthClientService_") && "data" in answer && isIdentified(answer.data) ? { clientId: answer.data.id } : {};
+  return others.length > 0 ? { ...client, ...Object.fromEntries(others) } : undefined;
+}
+
+function isIdentified(data: unknown): data is { id: string } {
+  return typeof data === "object" && data !== null && "id" in data && typeof data.id === "string";
 }

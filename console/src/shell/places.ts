@@ -29,6 +29,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
     ofCustomers: "Purchases",
     pages: [
       { to: "/orders", title: "Orders", services: ["OrderService"] },
+      { to: "/s/ProductService", title: "Products", services: ["ProductService"] },
       { to: "/payments", title: "Payments", services: ["PaymentService", "RefundService"] },
       { to: "/subscriptions", title: "Subscriptions", services: ["SubscriptionService"] },
     ],

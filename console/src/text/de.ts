@@ -1,7 +1,6 @@
 /** German translations, by the English text. */
 
 export { germanNames } from "./de-names";
-export { germanScopes } from "./de-scopes";
 
 export const german = {
   "A user has this address. Sign in with the password, and link the provider under “Sign-in and security”.": "Diese Adresse hat schon ein Benutzer. Melden Sie sich mit dem Passwort an, und verknüpfen Sie den Anmeldedienst unter „Anmeldung und Sicherheit“.",
@@ -272,6 +271,7 @@ export const german = {
   "Payment no.": "Zahlungsnr.",
   "Payment of {amount}": "Zahlung über {amount}",
   "Payments": "Zahlungen",
+  "Products": "Produkte",
   "People": "Personen",
   "Refund": "Erstatten",
   "Refund of {amount}": "Erstattung von {amount}",

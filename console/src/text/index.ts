@@ -59,10 +59,10 @@ export function useText(): Translate {
   return TRANSLATE[useContext(LanguageContext)];
 }
 
-/** Returns what a scope permits, in one sentence; its name if the contract does not declare it. */
-export function useScope(): (name: string, declared: readonly { name: string; summary: string }[] | undefined) => string {
-  const inGerman = useContext(LanguageContext) === "de";
-  return (name, declared) => (inGerman && german?.germanScopes[name]) || declared?.find((one) => one.name === name)?.summary || name;
+/** Returns the title of a scope; its name if the contract does not declare it. */
+export function useScope(): (name: string, declared: readonly { name: string; title: Record<string, string> }[] | undefined) => string {
+  const language = useContext(LanguageContext);
+  return (name, declared) => declared?.find((one) => one.name === name)?.title[language] || name;
 }
 
 /** `TICKET_STATUS_IN_PROGRESS` of an enum becomes `in progress`, `createTime` becomes `create time`. */
@@ -80,7 +80,7 @@ const PLAIN: Readonly<Record<string, string>> = {
   "Create time": "Created", "Update time": "Updated", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
   "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
   "Refresh time": "Last used", "Deactivate time": "Deactivated", "Failing since time": "Failing since", "Attempt count": "Attempts", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Id": "ID", "Email": "E-mail address", "Rows known": "Already imported", "Rows failed": "Failed rows", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
-  "Oauth clients": "Applications", "Oauth consents": "Applications with access", "Redirect uris": "Redirect URIs", "Oauth client": "Application",
+  "Oauth clients": "Applications", "Oauth consents": "Applications with access", "Redirect uris": "Redirect URIs", "Post logout redirect uris": "Redirect URIs after the sign-out", "Oauth client": "Application",
   "Create oauth client": "Register application", "Update oauth client": "Change application", "Delete oauth client": "Delete application",
   "Rotate oauth client secret": "Replace secret", "Delete oauth consent": "Withdraw access",
 };

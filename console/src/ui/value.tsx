@@ -2,6 +2,7 @@
 
 import { useName, useText } from "../text";
 import { Badge, Id, isMoney, Money, None, Time } from "./format";
+import { Scopes } from "./scopes";
 
 const TIME = /^\d{4}-\d{2}-\d{2}T[\d:.]+Z$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -30,6 +31,7 @@ function Items({ items, field }: { items: unknown[]; field: string }) {
   const name = useName();
   if (items.length === 0) return <None />;
   if (items.every((item) => typeof item === "string")) {
+    if (field === "scopes") return <Scopes scopes={items} />;
     return <span className="tags">{items.map((item) => <span className="tag" key={item}>{ENUM.test(item) ? name(item) : item}</span>)}</span>;
   }
   return <ol className="items">{items.map((item, index) => <li key={index}><Value value={item} field={field} /></li>)}</ol>;

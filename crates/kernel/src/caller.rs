@@ -23,6 +23,8 @@ use crate::{
 /// The name of the fact of an audit entry that staff acts in the name of the actor. It is part of the changes, whose digest the
 /// chain has.
 pub const IMPERSONATOR: &str = "impersonator";
+/// Likewise, that an application acts for the actor.
+pub const APPLICATION: &str = "application";
 
 /// What a user has proved at the sign-in or since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,8 @@ pub enum Means {
     Session,
     /// By a personal access token, which a program has.
     Token,
-    /// By the access token of an application, to which the user gave it. It reaches only what its scopes name.
-    Application,
+    /// By the access token of the application with this id, to which the user gave it. It reaches only what its scopes name.
+    Application(uuid::Uuid),
     /// A member of the staff acts in the name of the user (RFC 8693, 4.1).
     Impersonation {
         /// The member of the staff.
@@ -124,6 +126,14 @@ impl Caller {
         }
     }
 
+    /// Returns the id of the application that acts for the user.
+    pub fn application(&self) -> Option<uuid::Uuid> {
+        match self {
+            Self::User { sign_in: SignIn { means: Means::Application(id), .. }, .. } => Some(*id),
+            Self::User { .. } | Self::Service { .. } => None,
+        }
+    }
+
     /// Returns the origin with the caller as its actor.
     pub fn act(&self, origin: Origin) -> Origin {
         let actor = match self.role() {
@@ -133,7 +143,8 @@ impl Caller {
         };
         let account = self.account().map(|account| account.0);
         let impersonator = self.impersonator().map(|staff| staff.0);
-        Origin { actor, actor_id: Some(self.principal()), account, impersonator, ..origin }
+        let (actor_id, application) = (Some(self.principal()), self.application());
+        Origin { actor, actor_id, account, impersonator, application, ..origin }
     }
 
     /// Returns whether the caller is a service, by its key or its certificate.
@@ -262,7 +273,7 @@ impl Permit {
         if let Caller::User { scopes, sign_in, .. } = &mut self.caller {
             *scopes = match sign_in.means {
                 Means::Session => present,
-                Means::Token | Means::Application | Means::Impersonation { .. } => {
+                Means::Token | Means::Application(_) | Means::Impersonation { .. } => {
                     scopes.iter().filter(|scope| present.contains(scope)).cloned().collect()
                 }
             };
@@ -316,7 +327,7 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     let is_account_key = matches!(caller, Caller::Service { account: Some(_), .. });
     let accepts = !is_account_key || method.grant(Role::Service).is_some();
     let grant = method.grant(caller.role()).filter(|_| accepts).ok_or_else(|| wrong_role(method))?;
-    let is_application = matches!(caller, Caller::User { sign_in, .. } if sign_in.means == Means::Application);
+    let is_application = caller.application().is_some();
     if is_application && grant.scope.as_ref().is_none_or(|scope| !caller.scopes().contains(scope)) {
         let message = "An application calls only methods that require a scope, with the scope.";
         return Err(Error::with_message(Reason::PermissionDenied, message));
@@ -343,7 +354,7 @@ fn check_means(method: &Method, caller: &Caller) -> Result<()> {
         Means::Impersonation { allows_writes: false, .. } if method.effect == Effect::Write && !method.watch => {
             Err(Error::with_message(Reason::PermissionDenied, "The impersonation is read-only."))
         }
-        Means::Token | Means::Application | Means::Impersonation { .. } => Ok(()),
+        Means::Token | Means::Application(_) | Means::Impersonation { .. } => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use mainstay_kernel::{
     app::App,
-    caller::{IMPERSONATOR, Permit},
+    caller::{APPLICATION, IMPERSONATOR, Permit},
     context,
     database::Reach,
     error::{Reason, Result},
@@ -33,7 +33,8 @@ pub struct AuditEntries {
 }
 
 fn render(mut entry: Entry) -> pb::AuditEntry {
-    let impersonator = entry.changes.shift_remove(IMPERSONATOR);
+    let mut fact = |name: &str| Some(entry.changes.shift_remove(name)?.get("after")?.as_str()?.to_owned());
+    let (impersonator_id, oauth_client_id) = (fact(IMPERSONATOR), fact(APPLICATION));
     let changes = entry.field_changes().map(|FieldChange { name, before, after }| {
         let is_withheld = before.is_none() && after.is_none();
         pb::FieldChange { name, before, after, is_withheld }
@@ -53,7 +54,8 @@ fn render(mut entry: Entry) -> pb::AuditEntry {
         client_address: entry.personal.client_address,
         user_agent: entry.personal.user_agent,
         reason: entry.personal.reason,
-        impersonator_id: impersonator.and_then(|fact| Some(fact.get("after")?.as_str()?.to_owned())),
+        impersonator_id,
+        oauth_client_id,
     }
 }
 

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
 use data_encoding::HEXLOWER;
-use mainstay_kernel::{caller::IMPERSONATOR, id::AccountId};
+use mainstay_kernel::{
+    caller::{APPLICATION, IMPERSONATOR},
+    id::AccountId,
+};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{
@@ -69,7 +72,8 @@ impl Item {
 
     fn render(&self, has_values: bool) -> Value {
         let entry = &self.entry;
-        let changes = entry.field_changes().filter(|change| change.name != IMPERSONATOR).map(|change| {
+        let fields = entry.field_changes().filter(|change| ![IMPERSONATOR, APPLICATION].contains(&&*change.name));
+        let changes = fields.map(|change| {
             let FieldChange { name, before, after } = change;
             let (before, after) = if has_values { (before, after) } else { (None, None) };
             let is_withheld = before.is_none() && after.is_none();
@@ -77,7 +81,7 @@ impl Item {
                 .with("isWithheld", json!(is_withheld))
         });
         let changes: Vec<_> = changes.map(|fields| Value::Object(fields.0)).collect();
-        let impersonator = entry.changes.get(IMPERSONATOR).and_then(|fact| fact.get("after"));
+        let fact = |name: &str| entry.changes.get(name).and_then(|fact| fact.get("after"));
         let personal = &entry.personal;
         let fields = present([
             ("number", json!(self.number.to_string())),
@@ -96,7 +100,8 @@ impl Item {
             ("clientAddress", json!(personal.client_address)),
             ("userAgent", json!(personal.user_agent)),
             ("reason", json!(personal.reason)),
-            ("impersonatorId", json!(impersonator)),
+            ("impersonatorId", json!(fact(IMPERSONATOR))),
+            ("oauthClientId", json!(fact(APPLICATION))),
         ]);
         Value::Object(fields.0)
     }

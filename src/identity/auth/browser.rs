@@ -287,7 +287,8 @@ fn too_large(_: BytesRejection) -> Error {
     Error::with_message(Reason::PayloadTooLarge, message)
 }
 
-fn removal(app: &App, headers: &HeaderMap) -> SetCookies {
+/// Returns the headers that remove the cookie of the session.
+pub(crate) fn removal(app: &App, headers: &HeaderMap) -> SetCookies {
     in_headers(cookie::SESSION.clear(headers, is_tls(app, headers)))
 }
 
@@ -302,7 +303,7 @@ fn is_secure(app: &App) -> bool {
     config.server.tls.is_some() || config.section::<IdentityConfig>().is_public_https
 }
 
-type SetCookies = AppendHeaders<Vec<(HeaderName, String)>>;
+pub(crate) type SetCookies = AppendHeaders<Vec<(HeaderName, String)>>;
 
 fn in_headers(cookies: Vec<String>) -> SetCookies {
     AppendHeaders(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)).collect())

@@ -1,4 +1,6 @@
-//! Authorization requests (RFC 6749, 4.1.1; OpenID Connect Core 1.0, 3.1.2.1), codes and consents.
+//! Authorization requests (RFC 6749, 4.1.1; OpenID Connect Core 1.0, 3.1.2.1), codes, consents and sign-outs.
+
+mod logout;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,6 +13,8 @@ use crate::identity::{
     member::id::MemberId,
     oauth_client::{id::OauthClientId, model::OauthClient},
 };
+
+pub use logout::Logout;
 
 /// How long a code is valid.
 pub const CODE_LIFE: TimeDelta = TimeDelta::seconds(60);
@@ -75,10 +79,15 @@ impl Parameters {
     /// Returns the query of an authorization request that an application sent at a time; `None` if it is too long.
     pub fn begun(&self, now: DateTime<Utc>) -> Option<String> {
         let asked = now.timestamp().to_string();
-        let known = self.0.iter().filter(|(name, _)| name != ASKED && KNOWN.contains(&name.as_str()));
-        let pairs = known.map(|(name, value)| (name.as_str(), value.as_str())).chain([(ASKED, asked.as_str())]);
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let known = self.known(&KNOWN).filter(|(name, _)| *name != ASKED).chain([(ASKED, asked.as_str())]);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(known).finish();
         Some(query).filter(|query| query.len() <= MAX_REQUEST_BYTES)
+    }
+
+    /// Returns the parameters with these names.
+    fn known<'p>(&'p self, names: &'static [&'static str]) -> impl Iterator<Item = (&'p str, &'p str)> {
+        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        pairs.filter(|(name, _)| names.contains(name))
     }
 }
 
@@ -117,6 +126,11 @@ pub struct Return {
 }
 
 impl Return {
+    /// Returns the host of the address, which the person sees.
+    pub fn host(&self) -> Option<String> {
+        self.uri.parse::<Url>().ok()?.host_str().map(str::to_owned)
+    }
+
     /// Returns the address with a result, which has the issuer against mix-up (RFC 9207).
     pub fn url(&self, issuer: &str, (name, value): (&str, &str)) -> String {
         // The address of a client is a URL.
@@ -262,11 +276,12 @@ mod tests {
         DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time")
     }
 
-    fn client() -> OauthClient {
+    pub(super) fn client() -> OauthClient {
         OauthClient {
             id: OauthClientId(Uuid::from_u128(1)),
             name: "Reports".to_owned(),
             redirect_uris: vec!["https://a.example/back?x=1".to_owned()],
+            post_logout_redirect_uris: Vec::new(),
             grant_types: vec![GrantType::AuthorizationCode],
             scopes: vec!["support.tickets.read".to_owned()],
             is_confidential: true,
@@ -305,6 +320,7 @@ mod tests {
         assert_eq!(request.scopes, ["openid", "support.tickets.read"]);
         let url = request.back.url("https://id.example", ("code", "c"));
         assert_eq!(url, "https://a.example/back?x=1&code=c&state=s%26t&iss=https%3A%2F%2Fid.example");
+        assert_eq!(request.back.host().as_deref(), Some("a.example"));
     }
 
     #[test]

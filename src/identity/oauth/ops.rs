@@ -2,6 +2,7 @@
 
 mod authorize;
 mod consent;
+mod logout;
 mod tokens;
 
 use mainstay_kernel::app::App;
@@ -10,6 +11,7 @@ use crate::identity::config::IdentityConfig;
 
 pub(crate) use authorize::{Decision, Outcome, authorize};
 pub(crate) use consent::{list, withdraw};
+pub(crate) use logout::{SignOut, sign_out};
 pub(crate) use tokens::{Failure, Issued, Person, end, exchange, inspect, person, refresh};
 
 /// Returns the issuer of ID tokens, which is the base URL of this service; `None` if the configuration does not name it.

@@ -6,6 +6,9 @@
 //! | `GET`, `POST /oauth2/authorize` | begins an authorization, and leads to the next page |
 //! | `GET /session/authorize` | asks the person for the consent, or leads back to the application |
 //! | `POST /session/authorize` | takes the decision, by a form of that page |
+//! | `GET`, `POST /oauth2/logout` | begins a sign-out (OpenID Connect RP-Initiated Logout 1.0), and leads to the next page |
+//! | `GET /session/logout` | asks the person, or leads back to the application |
+//! | `POST /session/logout` | ends the session of the browser, by a form of that page |
 //! | `POST /oauth2/token` | exchanges a code or a refresh token |
 //! | `GET`, `POST /oauth2/userinfo` | returns the person of an access token |
 //! | `POST /oauth2/introspect` | tells a confidential client what its access token is worth now (RFC 7662) |
@@ -18,6 +21,7 @@
 
 mod authorize;
 mod endpoint;
+mod logout;
 
 use axum::{
     Json,
@@ -37,14 +41,17 @@ use crate::identity::{
 
 pub(super) const TOKEN: &str = "/oauth2/token";
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 10] {
     let limited = |page| bounded(page, DEADLINE);
     let decide = guarded(post(authorize::decide));
+    let sign_out = guarded(post(logout::decide));
     [
         ("/.well-known/openid-configuration", get(metadata)),
         ("/.well-known/oauth-authorization-server", get(metadata)),
         ("/oauth2/authorize", limited(get(authorize::begin).post(authorize::begin_by_form))),
         ("/session/authorize", limited(get(authorize::show)).merge(decide)),
+        ("/oauth2/logout", limited(get(logout::begin).post(logout::begin_by_form))),
+        (logout::PAGE, limited(get(logout::show)).merge(sign_out)),
         (TOKEN, limited(post(endpoint::token))),
         ("/oauth2/userinfo", limited(get(endpoint::userinfo).post(endpoint::userinfo))),
         ("/oauth2/introspect", limited(post(endpoint::introspect))),
@@ -64,6 +71,7 @@ async fn metadata(State(app): State<App>) -> Response {
         "userinfo_endpoint": format!("{issuer}/oauth2/userinfo"),
         "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
         "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
+        "end_session_endpoint": format!("{issuer}/oauth2/logout"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "scopes_supported": scopes,
         "response_types_supported": ["code"],

@@ -14,6 +14,9 @@ use crate::identity::{oauth_client::id::OauthClientId, role::model::check_scopes
 /// The scopes of OpenID Connect, which every client may ask for. They grant no method.
 pub const IDENTITY_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
+/// The parameters that a response adds to an address.
+const RESPONSE_PARAMETERS: [&str; 4] = ["code", "state", "iss", "error"];
+
 numbered! {
     /// A grant that a client may use.
     GrantType {
@@ -29,6 +32,7 @@ numbered! {
 pub struct Draft {
     pub name: String,
     pub redirect_uris: Vec<String>,
+    pub post_logout_redirect_uris: Vec<String>,
     pub grant_types: Vec<GrantType>,
     pub scopes: Vec<String>,
     pub is_confidential: bool,
@@ -40,6 +44,7 @@ pub struct Draft {
 pub struct Patch {
     pub name: Option<String>,
     pub redirect_uris: Option<Vec<String>>,
+    pub post_logout_redirect_uris: Option<Vec<String>>,
     pub grant_types: Option<Vec<GrantType>>,
     pub scopes: Option<Vec<String>>,
     pub is_first_party: Option<bool>,
@@ -53,6 +58,8 @@ pub struct OauthClient {
     pub name: String,
     /// The addresses to which an authorization leads.
     pub redirect_uris: Vec<String>,
+    /// The addresses to which a sign-out leads.
+    pub post_logout_redirect_uris: Vec<String>,
     pub grant_types: Vec<GrantType>,
     /// The scopes of the contract that the client may ask for.
     pub scopes: Vec<String>,
@@ -74,15 +81,15 @@ impl OauthClient {
     /// # Errors
     /// `VALIDATION_FAILED` for an unknown scope, another redirect URI, missing codes, and a public client of the operator.
     pub fn new(policies: &Policies, draft: Draft, now: DateTime<Utc>) -> Result<Self> {
-        let Draft { name, redirect_uris, grant_types, scopes, is_confidential, is_first_party } = draft;
         let client = Self {
             id: OauthClientId::generate(now),
-            name,
-            redirect_uris,
-            grant_types,
-            scopes,
-            is_confidential,
-            is_first_party,
+            name: draft.name,
+            redirect_uris: draft.redirect_uris,
+            post_logout_redirect_uris: draft.post_logout_redirect_uris,
+            grant_types: draft.grant_types,
+            scopes: draft.scopes,
+            is_confidential: draft.is_confidential,
+            is_first_party: draft.is_first_party,
             earlier_expires_at: None,
             version: 1,
             created_at: now,
@@ -100,6 +107,9 @@ impl OauthClient {
         let next = Self {
             name: patch.name.unwrap_or_else(|| self.name.clone()),
             redirect_uris: patch.redirect_uris.unwrap_or_else(|| self.redirect_uris.clone()),
+            post_logout_redirect_uris: patch
+                .post_logout_redirect_uris
+                .unwrap_or_else(|| self.post_logout_redirect_uris.clone()),
             grant_types: patch.grant_types.unwrap_or_else(|| self.grant_types.clone()),
             scopes: patch.scopes.unwrap_or_else(|| self.scopes.clone()),
             is_first_party: patch.is_first_party.unwrap_or(self.is_first_party),
@@ -114,10 +124,10 @@ impl OauthClient {
 
     fn check(&self, policies: &Policies, prefix: &str) -> Result<()> {
         check_scopes(policies, None, &self.scopes, &format!("{prefix}scopes"))?;
-        for (index, uri) in self.redirect_uris.iter().enumerate() {
-            if !is_redirect_uri(uri) {
-                let fault = "must be an https URL, or an http URL of a loopback address, without a fragment";
-                return Err(Error::field(format!("{prefix}redirectUris[{index}]"), fault));
+        let uris = [("redirectUris", &self.redirect_uris), ("postLogoutRedirectUris", &self.post_logout_redirect_uris)];
+        for (field, uris) in uris {
+            for (index, uri) in uris.iter().enumerate() {
+                check_redirect_uri(uri).map_err(|fault| Error::field(format!("{prefix}{field}[{index}]"), fault))?;
             }
         }
         if !self.grant_types.contains(&GrantType::AuthorizationCode) {
@@ -140,14 +150,12 @@ impl OauthClient {
     /// Returns whether an authorization may lead to an address: it is registered or, for a loopback address, only its port
     /// differs (RFC 8252, 7.3).
     pub fn redirects_to(&self, uri: &str) -> bool {
-        let without_port = |text: &str| {
-            let mut url: Url = text.parse().ok().filter(|url: &Url| is_loopback(url) && url.as_str() == text)?;
-            url.set_port(None).ok()?;
-            Some(url)
-        };
-        let given = without_port(uri);
-        let is_same = |registered: &String| given.is_some() && without_port(registered) == given;
-        self.redirect_uris.iter().any(|registered| registered == uri || is_same(registered))
+        is_one_of(&self.redirect_uris, uri)
+    }
+
+    /// Returns whether a sign-out may lead to an address, by the same rule.
+    pub fn returns_to(&self, uri: &str) -> bool {
+        is_one_of(&self.post_logout_redirect_uris, uri)
     }
 
     /// Returns those scopes that the client may ask for, each once.
@@ -177,12 +185,36 @@ fn is_loopback(url: &Url) -> bool {
     url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"))
 }
 
-fn is_redirect_uri(text: &str) -> bool {
+fn is_one_of(registered: &[String], uri: &str) -> bool {
+    let without_port = |text: &str| {
+        let mut url: Url = text.parse().ok().filter(|url: &Url| is_loopback(url) && url.as_str() == text)?;
+        url.set_port(None).ok()?;
+        Some(url)
+    };
+    let given = without_port(uri);
+    let is_same = |registered: &String| given.is_some() && without_port(registered) == given;
+    registered.iter().any(|registered| registered == uri || is_same(registered))
+}
+
+/// Checks an address that is to be registered.
+///
+/// # Errors
+/// The fault.
+fn check_redirect_uri(text: &str) -> std::result::Result<(), &'static str> {
     // The text is compared, and the URL is followed: they must be the same.
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let Ok(url) = text.parse::<Url>() else { return false };
-    let is_bare = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    is_plain && is_bare && (url.scheme() == "https" || is_loopback(&url))
+    let is_good = |url: &Url| {
+        let is_bare = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+        is_plain && is_bare && (url.scheme() == "https" || is_loopback(url))
+    };
+    let Some(url) = text.parse::<Url>().ok().filter(is_good) else {
+        return Err("must be an https URL, or an http URL of a loopback address, without a fragment");
+    };
+    // The application would read its own value in place of the response (RFC 6749, 4.1.2).
+    if url.query_pairs().any(|(name, _)| RESPONSE_PARAMETERS.contains(&&*name)) {
+        return Err("must not have a parameter of a response: code, state, iss or error");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -199,6 +231,7 @@ mod tests {
         Draft {
             name: "Reports".to_owned(),
             redirect_uris: uris.iter().map(|uri| (*uri).to_owned()).collect(),
+            post_logout_redirect_uris: Vec::new(),
             grant_types: vec![GrantType::AuthorizationCode],
             scopes: vec!["support.tickets.read".to_owned()],
             is_confidential: true,
@@ -226,8 +259,14 @@ mod tests {
             "custom:/back",
             "/back",
             "https://a.example/ back",
+            "https://a.example/back?state=s",
+            "https://a.example/back?x=1&c%6Fde=c",
+            "https://a.example/back?iss=i",
+            "https://a.example/back?error",
         ] {
             client(&[bad]).expect_err(bad);
+            let after = Draft { post_logout_redirect_uris: vec![bad.to_owned()], ..draft(&["https://a.example/back"]) };
+            OauthClient::new(policies(), after, DateTime::UNIX_EPOCH).expect_err(bad);
         }
     }
 
@@ -255,6 +294,7 @@ mod tests {
     #[test]
     fn only_the_port_of_a_loopback_address_may_differ() {
         let client = client(&["http://127.0.0.1/back", "http://[::1]:9/back"]).expect("valid");
+        assert!(!client.returns_to("http://127.0.0.1/back"), "a sign-out has its own addresses");
         for good in ["http://127.0.0.1/back", "http://127.0.0.1:51004/back", "http://[::1]:51004/back"] {
             assert!(client.redirects_to(good), "{good}");
         }

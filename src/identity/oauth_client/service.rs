@@ -33,6 +33,7 @@ fn render(client: OauthClient) -> pb::OauthClient {
         id: Some(client.id.to_string()),
         name: Some(client.name),
         redirect_uris: client.redirect_uris,
+        post_logout_redirect_uris: client.post_logout_redirect_uris,
         grant_types: client.grant_types.iter().map(|grant| grant.number().into()).collect(),
         scopes: client.scopes,
         confidential: Some(client.is_confidential),
@@ -61,6 +62,7 @@ fn draft(message: pb::CreateOauthClientRequest) -> Draft {
     Draft {
         name: message.name,
         redirect_uris: message.redirect_uris,
+        post_logout_redirect_uris: message.post_logout_redirect_uris,
         grant_types: grant_types(&message.grant_types),
         scopes: message.scopes,
         is_confidential: message.confidential,
@@ -80,6 +82,9 @@ fn patch(message: &pb::OauthClientPatch, paths: &[String]) -> Result<Patch> {
             "name" => patch.name = Some(message.name.clone().ok_or_else(|| required("name"))?),
             "redirect_uris" if message.redirect_uris.is_empty() => return Err(required("redirectUris")),
             "redirect_uris" => patch.redirect_uris = Some(message.redirect_uris.clone()),
+            "post_logout_redirect_uris" => {
+                patch.post_logout_redirect_uris = Some(message.post_logout_redirect_uris.clone());
+            }
             "grant_types" if message.grant_types.is_empty() => return Err(required("grantTypes")),
             "grant_types" => patch.grant_types = Some(grant_types(&message.grant_types)),
             "scopes" => patch.scopes = Some(message.scopes.clone()),

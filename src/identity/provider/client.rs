@@ -17,6 +17,7 @@ use super::{
     documents::Documents,
     github,
     model::{Answer, Attempt, Claims, Expected, Person, TokenFault},
+    places::Places,
 };
 use crate::identity::{
     account_provider::{id::AccountProviderId, model::AccountProvider, ops as account_provider},
@@ -34,8 +35,6 @@ const MAX_OF_ACCOUNTS: u64 = 1000;
 const IDLE: Duration = Duration::from_secs(3600);
 /// The maximum number of concurrent calls to the providers of all accounts.
 const MAX_CALLS: usize = 64;
-/// The maximum number of people who return from the provider of an account at a time. They share the few calls to it.
-const MAX_RETURNS: usize = 16;
 
 /// The providers of the configuration, and those of accounts.
 #[derive(Debug)]
@@ -43,6 +42,8 @@ pub struct Providers {
     configured: Vec<Arc<ProviderClient>>,
     /// The clients of accounts' providers, by the id and the version.
     of_accounts: Cache<(AccountProviderId, i64), Arc<ProviderClient>>,
+    /// The places at them, by the id alone.
+    places: Cache<AccountProviderId, Places>,
     receivers: Receivers,
 }
 
@@ -56,12 +57,13 @@ impl Providers {
         let config = app.config.section::<IdentityConfig>();
         let public_url = config.public_url.as_deref().unwrap_or_default();
         let client = |provider: &Provider| -> anyhow::Result<Arc<ProviderClient>> {
+            let places = Places::default();
             Ok(Arc::new(ProviderClient {
                 redirect_uri: format!("{public_url}/auth/oidc/{}/callback", provider.name),
                 documents: Documents::open(&provider.name, app)?,
                 clock: app.clock.clone(),
-                discovery: Discovery::default(),
-                returns: Semaphore::new(MAX_RETURNS),
+                discovery: Discovery::new(&places),
+                returns: places.returns,
                 config: provider.clone(),
                 of_account: None,
             }))
@@ -70,6 +72,7 @@ impl Providers {
         Ok(Self {
             configured: config.providers.iter().map(client).collect::<anyhow::Result<_>>()?,
             of_accounts: Cache::builder().max_capacity(MAX_OF_ACCOUNTS).time_to_idle(IDLE).build(),
+            places: Cache::builder().max_capacity(MAX_OF_ACCOUNTS).time_to_idle(IDLE).build(),
             receivers: Receivers::new(allow_private, MAX_CALLS)?.named("account_provider"),
         })
     }
@@ -92,13 +95,13 @@ impl Providers {
         if let Some(client) = self.of_accounts.get(&key) {
             return Ok(client);
         }
-        let name = provider.id.to_string();
+        let (name, places) = (provider.id.to_string(), self.places.get_with(provider.id, Places::default));
         let client = Arc::new(ProviderClient {
             redirect_uri: account_provider::redirect_uri(app, provider.id),
-            documents: Documents::guarded(name.clone(), self.receivers.clone()),
+            documents: Documents::guarded(name.clone(), self.receivers.clone(), places.calls.clone()),
             clock: app.clock.clone(),
-            discovery: Discovery::default(),
-            returns: Semaphore::new(MAX_RETURNS),
+            discovery: Discovery::new(&places),
+            returns: places.returns,
             of_account: Some(OfAccount { id: provider.id, groups_claim: provider.groups_claim.clone() }),
             config: Provider {
                 name,
@@ -135,7 +138,7 @@ pub struct ProviderClient {
     clock: Clock,
     discovery: Discovery,
     /// The people who return, which a provider of the configuration does not limit.
-    returns: Semaphore,
+    returns: Arc<Semaphore>,
     of_account: Option<OfAccount>,
 }
 

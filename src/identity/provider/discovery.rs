@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
-use super::{documents::Documents, model::KeySet};
+use super::{documents::Documents, model::KeySet, places::Places};
 use mainstay_kernel::{
     clock::Clock,
     config::is_https_or_loopback,
@@ -23,8 +23,6 @@ const KEYS_LIFE: TimeDelta = TimeDelta::minutes(10);
 const RELOAD_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// How long a failed read is the answer of a provider that an account has chosen.
 const FAILURE_LIFE: TimeDelta = TimeDelta::seconds(10);
-/// The maximum number of callers that wait for a document of such a provider. It may be slow on purpose.
-const MAX_WAITING: usize = 8;
 
 /// The metadata of a provider.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,21 +120,14 @@ struct Cached<T> {
     failure: RwLock<Option<Read<Failure>>>,
     /// Is held during a read.
     turn: Mutex<()>,
-    waiting: Semaphore,
-}
-
-impl<T> Default for Cached<T> {
-    fn default() -> Self {
-        Self {
-            value: RwLock::default(),
-            failure: RwLock::default(),
-            turn: Mutex::default(),
-            waiting: Semaphore::new(MAX_WAITING),
-        }
-    }
+    waiting: Arc<Semaphore>,
 }
 
 impl<T: Clone> Cached<T> {
+    fn new(waiting: Arc<Semaphore>) -> Self {
+        Self { value: RwLock::default(), failure: RwLock::default(), turn: Mutex::default(), waiting }
+    }
+
     /// Returns the document if it is younger than `life`, or else the failure of a moment ago.
     fn known(&self, life: TimeDelta, now: DateTime<Utc>) -> Option<Result<T>> {
         let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
@@ -184,13 +175,17 @@ impl<T: Clone> Cached<T> {
 }
 
 /// The cached documents. A provider that can't be read is not used, because a sign-in calls the provider anyway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Discovery {
     metadata: Cached<Metadata>,
     keys: Cached<Arc<KeySet>>,
 }
 
 impl Discovery {
+    pub(super) fn new(places: &Places) -> Self {
+        Self { metadata: Cached::new(places.metadata.clone()), keys: Cached::new(places.keys.clone()) }
+    }
+
     /// Returns the metadata.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Reads the documents of a provider.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -23,8 +23,6 @@ const BOUNDS: Bounds = Bounds {
 
 /// The maximum size of a document of a provider that an account has chosen, in bytes.
 const MAX_BYTES: usize = 256 << 10;
-/// The maximum number of concurrent calls to such a provider.
-const MAX_CALLS: usize = 4;
 
 /// Calls one provider.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ enum Channel {
     Trusted(Client),
     /// An account has chosen the provider, which is therefore called at public addresses only, and by few calls at a time: a slow
     /// one leaves the places of the others.
-    Guarded(Receivers, Semaphore),
+    Guarded(Receivers, Arc<Semaphore>),
 }
 
 impl Documents {
@@ -55,8 +53,8 @@ impl Documents {
     }
 
     /// Opens the client of a provider that an account has chosen.
-    pub(super) fn guarded(provider: String, receivers: Receivers) -> Self {
-        Self { provider, channel: Channel::Guarded(receivers, Semaphore::new(MAX_CALLS)) }
+    pub(super) fn guarded(provider: String, receivers: Receivers, places: Arc<Semaphore>) -> Self {
+        Self { provider, channel: Channel::Guarded(receivers, places) }
     }
 
     /// Returns whether an account has chosen the provider.

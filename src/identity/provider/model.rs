@@ -159,20 +159,23 @@ impl Answer {
     }
 }
 
-/// Reads the page to show afterwards: a path of this origin, with a query at most. A browser takes `//host` and `/\host` for
-/// other origins.
+/// Reads the page to show afterwards: a path of this origin, with a query at most, or a page of one of `origins`. A browser takes
+/// `//host` and `/\host` for other origins.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.
-pub fn return_path(text: Option<&str>) -> Result<String> {
-    let path = text.unwrap_or(DEFAULT_PATH);
+pub fn return_path(text: Option<&str>, origins: &[String]) -> Result<String> {
+    let place = text.unwrap_or(DEFAULT_PATH);
+    // A prefix alone may be that of another host or port.
+    let mut paths = origins.iter().filter_map(|origin| place.strip_prefix(&**origin));
+    let path = paths.find(|path| path.starts_with('/')).unwrap_or(place);
     let mut letters = path.bytes();
     let is_rooted = letters.next() == Some(b'/') && letters.next() != Some(b'/');
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#';
-    if path.len() <= MAX_PATH_BYTES && is_rooted && path.bytes().all(is_plain) {
-        return Ok(path.to_owned());
+    if place.len() <= MAX_PATH_BYTES && is_rooted && path.bytes().all(is_plain) {
+        return Ok(place.to_owned());
     }
-    Err(Error::field("return", "must be a path of this origin"))
+    Err(Error::field("return", "must be a path of this origin, or a page of SESSION_ORIGINS"))
 }
 
 /// Returns a page with a parameter, which says how the sign-in ended.
@@ -221,9 +224,9 @@ mod tests {
     #[test]
     fn only_a_path_of_this_origin_is_returned_to() {
         for good in ["/", "/console/", "/console/tickets?status=open&page=2", "/a//b"] {
-            assert_eq!(return_path(Some(good)).expect("a path"), good);
+            assert_eq!(return_path(Some(good), &[]).expect("a path"), good);
         }
-        assert_eq!(return_path(None).expect("a path"), DEFAULT_PATH);
+        assert_eq!(return_path(None, &[]).expect("a path"), DEFAULT_PATH);
         for bad in [
             "",
             "console",
@@ -241,10 +244,30 @@ mod tests {
             "/a#b",
             &format!("/{}", "a".repeat(2000)),
         ] {
-            assert!(return_path(Some(bad)).is_err(), "{bad:?}");
+            assert!(return_path(Some(bad), &[]).is_err(), "{bad:?}");
         }
         assert_eq!(with_parameter("/console/", "a", "B"), "/console/?a=B");
         assert_eq!(with_parameter("/console/?x=1", "a", "B"), "/console/?x=1&a=B");
+    }
+
+    #[test]
+    fn a_sign_in_returns_to_a_named_front_end() {
+        let origins = ["https://a.example", "https://a.example:8443"].map(str::to_owned);
+        let read = |text: &str| return_path(Some(text), &origins);
+        for good in ["https://a.example/", "https://a.example:8443/start?x=1", "/console/"] {
+            assert_eq!(read(good).expect("a page"), good);
+        }
+        for bad in [
+            "https://a.example",
+            "https://a.example.evil.example/",
+            "https://a.example@evil.example/",
+            "https://a.example:1/",
+            "https://a.example//evil.example",
+            "http://a.example/",
+            "https://b.example/",
+        ] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn an_application_has_at_most_what_the_user_has_and_has_agreed_to() {
     let read = |granted: &Granted| {
         let access = fixture.tokens.verify(&fixture.access_of(granted)).expect("good");
         let Caller::User { scopes, sign_in, .. } = access.caller else { panic!("a user") };
-        assert_eq!(sign_in.means, Means::Application);
+        assert_eq!(sign_in.means, Means::Application(client.0));
         scopes.iter().map(Scope::to_string).collect::<Vec<_>>()
     };
     assert_eq!(read(&Granted::BuiltIn(BuiltInRole::Agent)), ["support.tickets.read"]);
@@ -199,6 +199,26 @@ fn an_id_token_is_no_access_token() {
         Some(Grant { client: OauthClientId(Uuid::from_u128(8)), scopes: vec!["openid".to_owned()] });
     let token = fixture.tokens.identify("here", &fixture.session, Some("n")).expect("no fault").expect("a key signs");
     assert_eq!(fixture.tokens.verify(token.expose_secret()), Err(TokenError::Forged));
+}
+
+/// A person signs out hours after the application got the token.
+#[test]
+fn an_id_token_names_its_client_after_its_end() {
+    let mut fixture = fixture();
+    let client = OauthClientId(Uuid::from_u128(8));
+    fixture.session.grant = Some(Grant { client, scopes: vec!["openid".to_owned()] });
+    let issued = fixture.tokens.identify("https://id.example", &fixture.session, None);
+    let token = issued.expect("no fault").expect("a key signs").expose_secret().to_owned();
+    fixture.clock.advance(TimeDelta::hours(1));
+    assert_eq!(fixture.tokens.client_of("https://id.example", &token), Ok(client));
+    assert_eq!(fixture.tokens.client_of("https://evil.example", &token), Err(TokenError::Forged));
+    assert_eq!(fixture.tokens.client_of("here", &fixture.access()), Err(TokenError::Forged), "an access token");
+    let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
+    let other = URL_SAFE_NO_PAD.encode(format!("{{\"iss\":\"https://id.example\",\"aud\":\"{}\"}}", Uuid::nil()));
+    let none = URL_SAFE_NO_PAD.encode("{\"alg\":\"none\",\"typ\":\"JWT\"}");
+    for forged in [format!("{header}.{other}.{signature}"), format!("{none}.{payload}."), String::new()] {
+        assert_eq!(fixture.tokens.client_of("https://id.example", &forged), Err(TokenError::Forged), "{forged}");
+    }
 }
 
 #[test]

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta};
-use jsonwebtoken::Algorithm;
+use jsonwebtoken::{Algorithm, Validation};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::identity::{
     credential::model::RefreshClaim,
+    oauth_client::id::OauthClientId,
     revocation::model::{SubjectVersion, TokenClaims},
     tokens::{
         Tokens,
         access::{Access, TokenError},
-        claims::{Claims, TYPE, built_in_of, role_of},
+        claims::{Claims, ID_TYPE, TYPE, built_in_of, role_of},
     },
 };
 use mainstay_kernel::{
@@ -27,6 +29,12 @@ pub(crate) const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// The maximum length of a token: issued tokens have about 500 bytes, and four thirds of the scopes of a custom role.
 const MAX_TOKEN_BYTES: usize = 8192;
 
+/// The claim of an ID token that names the client.
+#[derive(Deserialize)]
+struct Audience {
+    aud: OauthClientId,
+}
+
 impl Tokens {
     /// Parses a refresh token; `None` if it was not issued by this server. The MAC is compared in constant time.
     pub fn read_refresh(&self, token: &str) -> Option<RefreshClaim> {
@@ -39,20 +47,8 @@ impl Tokens {
     /// # Errors
     /// The reason for the rejection.
     pub fn verify(&self, token: &str) -> Result<Access, TokenError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Forged);
-        }
-        let inner = &self.0;
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Forged)?;
-        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
-            return Err(TokenError::Forged);
-        }
-        let id = header.kid.ok_or(TokenError::Forged)?;
-        let now = inner.clock.now();
-        let ring = self.ring();
-        let key = ring.find(&id, now, inner.life).ok_or(TokenError::UnknownKey)?;
-        let verified = jsonwebtoken::decode::<Claims>(token, key.verifying(), &inner.validation);
-        let claims = verified.map_err(|_| TokenError::Forged)?.claims;
+        let claims: Claims = self.decode(token, TYPE, &self.0.validation)?;
+        let now = self.0.clock.now();
         let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Forged)?;
         if now >= expires_at + LEEWAY {
             return Err(TokenError::Expired);
@@ -70,7 +66,7 @@ impl Tokens {
         let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
         let means = match (&claims.act, claims.client_id) {
             (Some(act), _) => Means::Impersonation { by: UserId(act.sub), allows_writes: act.writes },
-            (None, Some(_)) => Means::Application,
+            (None, Some(client)) => Means::Application(client),
             (None, None) => Means::Session,
         };
         let impersonator = claims.act.as_ref().map(|act| TokenClaims {
@@ -87,6 +83,37 @@ impl Tokens {
         let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
         let claims = TokenClaims { user, session, epoch: claims.epoch, member, role, key: None };
         Ok(Access { caller, claims, impersonator, networks: None, expires_at })
+    }
+
+    /// Returns the client of an ID token, also of one that has expired (OpenID Connect RP-Initiated Logout 1.0, 2), as long as
+    /// this service has the key that signed it.
+    ///
+    /// # Errors
+    /// The reason for the rejection.
+    pub(crate) fn client_of(&self, issuer: &str, id_token: &str) -> Result<OauthClientId, TokenError> {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_required_spec_claims(&["iss", "aud"]);
+        // The audience is the answer.
+        validation.validate_aud = false;
+        validation.validate_exp = false;
+        self.decode(id_token, ID_TYPE, &validation).map(|Audience { aud }| aud)
+    }
+
+    /// Verifies the type and the signature of a token, and returns its claims.
+    fn decode<C: DeserializeOwned>(&self, token: &str, kind: &str, validation: &Validation) -> Result<C, TokenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::Forged);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Forged)?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(kind) {
+            return Err(TokenError::Forged);
+        }
+        let id = header.kid.ok_or(TokenError::Forged)?;
+        let ring = self.ring();
+        let key = ring.find(&id, self.0.clock.now(), self.0.life).ok_or(TokenError::UnknownKey)?;
+        let verified = jsonwebtoken::decode::<C>(token, key.verifying(), validation);
+        Ok(verified.map_err(|_| TokenError::Forged)?.claims)
     }
 
     /// Returns the scopes of a token: those of its custom role, else of its built-in role. A custom role of an account never

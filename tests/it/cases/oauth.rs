@@ -12,11 +12,15 @@ use crate::support::Actor;
 /// Where the authorizations of the client lead.
 pub(crate) const CALLBACK: &str = "https://reports.example/callback";
 
+/// Where the sign-outs of the client lead.
+pub(crate) const SIGNED_OUT: &str = "https://reports.example/signed-out";
+
 /// A request that registers a confidential client.
 pub(crate) fn client_draft() -> Value {
     json!({
         "name": "Ticket reports",
         "redirectUris": [CALLBACK],
+        "postLogoutRedirectUris": [SIGNED_OUT],
         "grantTypes": ["OAUTH_GRANT_TYPE_AUTHORIZATION_CODE", "OAUTH_GRANT_TYPE_REFRESH_TOKEN"],
         "scopes": ["support.tickets.read"],
         "confidential": true,
@@ -55,6 +59,12 @@ fn clients() -> Vec<Case> {
             "a public one" => Status(201), |scene| call(&scene.cast.admin, with("confidential", false));
             "an address without TLS" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, with("redirectUris", json!(["http://reports.example/callback"])))
+            };
+            "an address with a parameter of a response" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, with("redirectUris", json!(["https://reports.example/callback?state=s"])))
+            };
+            "an address after a sign-out without TLS" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, with("postLogoutRedirectUris", json!(["http://reports.example/"])))
             };
             "a scope that is not declared" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, with("scopes", json!(["support.everything"])))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     CALLBACK, ISSUER, Stage, agree, ask, authorize, claims, client_draft, decide, exchange, pass, refresh, result,
-    sign_in, text, userinfo,
+    sign_in, signed_in, text, userinfo,
 };
 use crate::support::{PROTOCOLS, TestApp, oidc::Browser};
 
@@ -19,7 +19,9 @@ async fn get(app: &TestApp, path: &str) -> Value {
 async fn an_application_signs_a_person_in() {
     let mut stage = Stage::new().await;
     let html = ask(&mut stage.browser, &authorize(&stage.client, &[])).await;
-    assert!(html.contains("Ticket reports") && html.contains("read your e-mail address"), "{html}");
+    assert!(html.contains("Ticket reports") && html.contains("Read your e-mail address"), "{html}");
+    assert!(html.contains("<li>Read tickets</li>") && html.contains("<li>Keep the access"), "{html}");
+    assert!(html.contains("The response goes to <strong>reports.example</strong>"), "{html}");
     assert!(html.contains(&stage.cast.customer.as_user().email) && !html.contains("<script"), "{html}");
     let back = decide(&mut stage.browser, &html, "allow").await;
     assert!(back.starts_with(&format!("{CALLBACK}?code=mac_")), "{back}");
@@ -55,7 +57,7 @@ async fn the_metadata_names_what_exists() {
         (&json!(ISSUER), &json!(["S256"]))
     );
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
-    for name in ["authorization", "token", "userinfo", "revocation"] {
+    for name in ["authorization", "token", "userinfo", "revocation", "end_session"] {
         let url = text(&metadata, &format!("{name}_endpoint"));
         let path = url.strip_prefix(ISSUER).expect("of the issuer");
         assert_ne!(stage.browser.open(path).await.status, 404, "{path}");
@@ -80,6 +82,50 @@ async fn a_person_agrees_once_to_the_same_scopes() {
     assert_eq!(result(&decide(&mut stage.browser, &html, "deny").await, "error"), "access_denied");
     let consents = stage.cast.customer.rest("OauthConsentService.ListOauthConsents", json!({})).await.success();
     assert_eq!((&consents.data()[0]["scopes"], consents.data()[1].is_null()), (&json!(["openid"]), true));
+}
+
+/// The person sees what the application reaches, in the language of the browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_names_the_account_and_the_permissions() {
+    let mut draft = client_draft();
+    draft["grantTypes"] = json!(["OAUTH_GRANT_TYPE_AUTHORIZATION_CODE"]);
+    let mut stage = Stage::with(draft).await;
+    let wish = [("scope", "openid support.tickets.read")];
+    let html = ask(&mut stage.browser, &authorize(&stage.client, &wish)).await;
+    assert!(html.contains("this account: <strong>Account</strong>"), "{html}");
+    assert!(!html.contains("Keep the access"), "it gets no refresh token: {html}");
+    let html = ask(&mut stage.browser, &authorize(&stage.client, &[("scope", "openid")])).await;
+    assert!(!html.contains("this account"), "it reaches no data: {html}");
+    let mut agent = signed_in(&stage.app, &stage.cast.agent).await;
+    let html = ask(&mut agent, &authorize(&stage.client, &wish)).await;
+    assert!(html.contains("the data of all accounts that your role reaches"), "{html}");
+    stage.browser.language = "de";
+    let html = ask(&mut stage.browser, &authorize(&stage.client, &wish)).await;
+    assert!(html.contains("<li>Tickets lesen</li>") && html.contains("<html lang=\"de\">"), "{html}");
+}
+
+/// The audit log tells what a person did from what an application did for the person.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_names_the_application_beside_the_person() {
+    let mut draft = client_draft();
+    draft["scopes"] = json!(["support.tickets.write"]);
+    let mut stage = Stage::with(draft).await;
+    let wish = [("scope", "openid support.tickets.write")];
+    let back = agree(&mut stage.browser, &authorize(&stage.client, &wish)).await;
+    let tokens = exchange(&stage.app, &stage.client, &result(&back, "code")).await.expect("tokens");
+    let user = stage.cast.customer.as_user().id.to_string();
+    for protocol in PROTOCOLS {
+        let made = stage.caller(&tokens).call(protocol, "TicketService.CreateTicket", crate::cases::draft()).await;
+        let request = json!({ "resourceId": made.success().id() });
+        let seen = stage.cast.admin.call(protocol, "AuditService.ListAuditEntries", request).await.success();
+        let entry = &seen.data()[0];
+        assert_eq!((&entry["actorId"], &entry["oauthClientId"]), (&json!(user), &json!(stage.client.id)), "{entry:#}");
+        let changes = entry["changes"].as_array().expect("a list");
+        assert!(changes.iter().all(|change| change["name"] != "application"), "{entry:#}");
+    }
+    let own = stage.cast.customer.rest("TicketService.CreateTicket", crate::cases::draft()).await.success().id();
+    let seen = stage.cast.admin.rest("AuditService.ListAuditEntries", json!({ "resourceId": own })).await.success();
+    assert!(seen.data()[0]["oauthClientId"].is_null(), "the person alone: {:#}", seen.data());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,8 @@ use std::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{CALLBACK, agree, client, client_draft, signed_in};
-use crate::support::{Actor, TestApp};
+use super::{CALLBACK, SIGNED_OUT, agree, ask, client, client_draft, sign_out, signed_in, text};
+use crate::support::{Actor, TestApp, oidc::Browser};
 
 #[expect(clippy::disallowed_methods, reason = "how `make test` passes the paths of the packages")]
 fn variable(name: &str) -> String {
@@ -52,8 +52,8 @@ impl Drop for Running {
     }
 }
 
-/// Signs a customer in with a client, and checks what the client has got.
-async fn judge(command: impl FnOnce(&[String]) -> Command, ends_its_session: bool) {
+/// Signs a customer in with a client, and checks what the client has got. Returns it with the browser.
+async fn judge(command: impl FnOnce(&[String]) -> Command, ends_its_session: bool) -> (TestApp, Browser, Value) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let issuer = format!("http://{}", listener.local_addr().expect("an address"));
     let builder = TestApp::builder().set("PUBLIC_URL", issuer.as_str()).listen(listener);
@@ -75,16 +75,23 @@ async fn judge(command: impl FnOnce(&[String]) -> Command, ends_its_session: boo
     } else {
         caller.rest("TicketService.ListTickets", json!({})).await.success();
     }
+    (app, browser, got)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openid_client_signs_a_person_in() {
     let command = |arguments: &[String]| {
         let mut command = Command::new("node");
-        command.arg(script("openid_client.mjs")).arg(variable("OIDC_CLIENTS_PACKAGES")).args(arguments);
+        command.arg(script("openid_client.mjs")).arg(variable("OIDC_CLIENTS_PACKAGES")).args(arguments).arg(SIGNED_OUT);
         command
     };
-    judge(command, true).await;
+    let (app, mut browser, got) = judge(command, true).await;
+    // The client signs the person out, too.
+    let url = text(&got, "signOut");
+    let path = url.strip_prefix(&app.endpoint.base()).unwrap_or_else(|| panic!("not of the issuer: {url:?}"));
+    let html = ask(&mut browser, path).await;
+    let back = sign_out(&mut browser, &html, "allow").await;
+    assert_eq!(back, format!("{SIGNED_OUT}?state={}", text(&got, "state")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

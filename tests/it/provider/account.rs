@@ -14,8 +14,10 @@ use crate::{
         Scene,
         account_domain::{new_domain, set_address, verify_domain},
         account_provider::add_provider,
-        join,
+        draft, join,
+        oauth::client_draft,
     },
+    oauth,
     second_factor::add_to,
     session::{new_session, refresh, reset},
     support::{
@@ -353,6 +355,33 @@ async fn sessions_and_identities_end_with_the_provider() {
     assert_eq!(started.reason(), "NOT_FOUND", "{started:#?}");
 }
 
+/// An application reaches what the session reaches in which the person agreed, and ends with the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_stays_in_the_account_of_the_provider() {
+    let company = Company::start(json!({})).await;
+    let cast = &company.scene.cast;
+    let who = &cast.stranger;
+    set_address(&company.app.database, who, &format!("ada@{}", company.domain)).await;
+    let (_, mut browser) = company.user().await;
+    let client = oauth::client(cast, client_draft()).await;
+    let back = oauth::agree(&mut browser, &oauth::authorize(&client, &[])).await;
+    let tokens = oauth::exchange(&company.app, &client, &oauth::result(&back, "code")).await.expect("tokens");
+    let application = Actor::bearer(&company.app.endpoint, oauth::text(&tokens, "access_token"));
+    let own = who.rest("TicketService.CreateTicket", draft()).await.success().id();
+    let of_company = cast.customer.rest("TicketService.CreateTicket", draft()).await.success().id();
+    for protocol in PROTOCOLS {
+        let read =
+            async |id: &str| application.call(protocol, "TicketService.GetTicket", json!({ "ticketId": id })).await;
+        read(&of_company).await.success();
+        read(&own).await.failure("NOT_FOUND");
+    }
+    let request = json!({ "accountProviderId": company.id });
+    cast.customer.rest("AccountProviderService.DeleteAccountProvider", request).await.success();
+    application.rest("TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");
+    let refused = oauth::refresh(&company.app, &client, &tokens).await;
+    assert_eq!(refused.expect_err("the session has ended"), "invalid_grant");
+}
+
 /// Nobody gives more than they hold by a mapping of groups.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_gives_no_more_than_its_author_holds() {
@@ -467,6 +496,11 @@ async fn a_slow_issuer_holds_few_requests() {
         let refused = begun.join_next().await.expect("one is refused").expect("no panic");
         assert_eq!(refused, "/console/?sign_in_error=CIRCUIT_OPEN");
     }
+    // A change of the provider gives no more places.
+    let request = json!({ "accountProviderId": added["id"], "accountProvider": { "displayName": "Another" } });
+    owner.cast.customer.rest(UPDATE, request).await.success();
+    let more = Browser::new(&company.app.endpoint).open(&path).await;
+    assert_eq!(more.location, "/console/?sign_in_error=CIRCUIT_OPEN", "{more:#?}");
     // The failure is the answer for those who wait, too: nobody answers a second call.
     let (mut call, _) = listener.accept().await.expect("a call");
     assert_ne!(call.read(&mut [0; 1024]).await.expect("a request"), 0);

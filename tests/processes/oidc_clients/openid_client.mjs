@@ -1,11 +1,12 @@
 // Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
-// redirect URI. Prints the URL for the browser, reads the URL to which it was led, and prints what the client has got.
+// redirect URIs after the sign-in and after the sign-out. Prints the URL for the browser, reads the URL to which it was led, and
+// prints what the client has got, with the URL that signs the person out.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline/promises";
 import { pathToFileURL } from "node:url";
 
-const [packages, issuer, id, secret, redirect_uri] = process.argv.slice(2);
+const [packages, issuer, id, secret, redirect_uri, post_logout_redirect_uri] = process.argv.slice(2);
 const entry = createRequire(`${packages}/`).resolve("openid-client");
 const client = await import(pathToFileURL(entry));
 
@@ -31,4 +32,6 @@ const { sub } = tokens.claims();
 const person = await client.fetchUserInfo(config, tokens.access_token, sub);
 const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token);
 await client.tokenRevocation(config, refreshed.refresh_token);
-console.log(JSON.stringify({ sub, email: person.email, access: refreshed.access_token }));
+const state = client.randomState();
+const signOut = client.buildEndSessionUrl(config, { id_token_hint: tokens.id_token, post_logout_redirect_uri, state });
+console.log(JSON.stringify({ sub, email: person.email, access: refreshed.access_token, signOut, state }));

@@ -71,7 +71,7 @@ function useColumns(): Column<AuditEntry>[] {
   const name = useName();
   const [search] = useSearchParams();
   const filter = (next: Search) => ({ ...search, ...next }) as never;
-  const actor = ({ actorId, actorKind }: AuditEntry) => <>{name(actorKind)} {actorId && <Link to="." search={filter({ actorId })} title={actorId}><code>{short(actorId)}</code></Link>}</>;
+  const actor = ({ actorId, actorKind, oauthClientId }: AuditEntry) => <>{name(actorKind)} {actorId && <Link to="." search={filter({ actorId })} title={actorId}><code>{short(actorId)}</code></Link>}{oauthClientId && <small className="gist">{name("oauthClient")} <Id value={oauthClientId} /></small>}</>;
   const resource = ({ resourceId, resourceKind }: AuditEntry) => <>
     <code className="breaks">{resourceKind}</code> {resourceId && <Link to="." search={filter({ resourceId })} title={resourceId}><code>{short(resourceId)}</code></Link>}
   </>;

@@ -7,11 +7,12 @@ import { useMay, useMe } from "../../shell/user";
 import { useName, useScope, useText } from "../../text";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
+import { byModule } from "../../ui/scopes";
 import { Table, type Column } from "../../ui/table";
 import { Action } from "../kit";
 import { useHolds, useRoleLabel, useRoles, type Role } from "./api";
 import { RoleSheet } from "./role-sheet";
-import { byModule, scopesOf } from "./scopes";
+import { scopesOf } from "./scopes";
 
 /** The page of the staff's roles. */
 export function StaffRolesPage() {

@@ -9,7 +9,7 @@ use super::{
     image::{self, Audited, Image},
 };
 use crate::{
-    caller::IMPERSONATOR,
+    caller::{APPLICATION, IMPERSONATOR},
     context::{ActorKind, Origin},
     contract::policy::{Privacy, Subject, kind_of},
     error::Result,
@@ -168,7 +168,9 @@ impl Record {
             return Ok(None);
         }
         open.extend(self.facts);
-        open.extend(origin.impersonator.map(|staff| (IMPERSONATOR.to_owned(), json!({ "after": staff }))));
+        for (fact, id) in [(IMPERSONATOR, origin.impersonator), (APPLICATION, origin.application)] {
+            open.extend(id.map(|id| (fact.to_owned(), json!({ "after": id }))));
+        }
         personal.extend(self.personal_facts);
         let mut entry = Entry::new(origin, request, self.outcome, resource, (open, personal), now);
         if let Some((kind, id)) = self.actor {

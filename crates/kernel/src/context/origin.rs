@@ -33,6 +33,8 @@ pub struct Origin {
     pub actor_id: Option<Uuid>,
     /// The member of the staff who acts in the name of the user.
     pub impersonator: Option<Uuid>,
+    /// The application that acts for the user.
+    pub application: Option<Uuid>,
     /// The account of the actor, if it is a user of one.
     pub account: Option<Uuid>,
     /// The address of the client.
@@ -56,8 +58,16 @@ impl Origin {
 
     /// Returns the origin of a job, a task or a command.
     pub fn system(method: impl Into<Cow<'static, str>>) -> Self {
-        let (method, actor) = (method.into(), ActorKind::System);
-        let (actor_id, impersonator, account) = (None, None, None);
-        Self { method, actor, actor_id, impersonator, account, client: None, user_agent: None, reason: None }
+        Self {
+            method: method.into(),
+            actor: ActorKind::System,
+            actor_id: None,
+            impersonator: None,
+            application: None,
+            account: None,
+            client: None,
+            user_agent: None,
+            reason: None,
+        }
     }
 }

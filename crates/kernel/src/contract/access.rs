@@ -29,6 +29,9 @@ pub struct AccessMatrix {
 pub struct ScopeRow {
     /// The permission in one sentence.
     pub summary: String,
+    /// The name for people, in English; empty in a matrix or a descriptor set of an earlier version.
+    #[serde(default)]
+    pub title: String,
     /// The names of the roles, in the order of the columns.
     pub holders: Vec<String>,
 }
@@ -51,7 +54,8 @@ impl AccessMatrix {
         let scopes = policies.scopes().map(|scope| {
             let holds = |role: &BuiltInRole| policies.scopes_of(*role).contains(&scope.name);
             let holders = BuiltInRole::all().filter(holds).map(|role| role.full_name().to_owned()).collect();
-            (scope.name.to_string(), ScopeRow { summary: scope.summary.clone(), holders })
+            let (summary, title) = (scope.summary.clone(), scope.title.en.clone());
+            (scope.name.to_string(), ScopeRow { summary, title, holders })
         });
         let methods = policies.iter().map(|method| {
             let name = method.path.trim_start_matches('/').to_owned();

@@ -39,7 +39,7 @@ pub use grants::Grant;
 pub use module::DeclaredEvent;
 pub(crate) use privacy::{Class, Privacy, Shape};
 pub use public_cache::PublicCache;
-pub use scope::{DeclaredScope, Scope};
+pub use scope::{DeclaredScope, Scope, Title};
 pub use subject::Subject;
 pub(crate) use subject::kind_of;
 pub use success::{LocationPart, Success, When};

@@ -21,7 +21,10 @@ use prost_reflect::ServiceDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    contract::{Contract, Policies, policy::service_name},
+    contract::{
+        Contract, Policies,
+        policy::{DeclaredScope, Title, service_name},
+    },
     http::openapi::{comments::Commented as _, examples::ExampleTable, fixed::Fixed, schema::Schemas},
     module::About,
 };
@@ -63,6 +66,7 @@ pub(crate) fn document(
             "schemas": schemas.into_components(),
         },
         "x-error-catalogue": errors::list(&contract.catalogue),
+        "x-scopes": scopes(&contract.policies),
     })
 }
 
@@ -114,6 +118,15 @@ fn title(service: &ServiceDescriptor) -> String {
     // Revenue has no plural: no method is named by one.
     let is_plural = service.methods().any(|method| method.name().contains(&plural));
     comments::words(if is_plural { &plural } else { name })
+}
+
+/// Returns the declared scopes with their names for people, by language.
+fn scopes(policies: &Policies) -> Value {
+    let scope = |scope: &DeclaredScope| {
+        let Title { en, de } = &scope.title;
+        json!({ "name": scope.name.as_str(), "summary": scope.summary, "title": { "en": en, "de": de } })
+    };
+    policies.scopes().map(scope).collect()
 }
 
 fn security_schemes(policies: &Policies) -> Value {

@@ -48,7 +48,8 @@ pub(super) async fn start(
 ) -> Response {
     let query = query.unwrap_or_default();
     let parameter = |wanted: &str| form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
-    let path = match return_path(parameter("return").as_ref().map(|(_, path)| &**path)) {
+    let origins = &app.config.section::<IdentityConfig>().session_origins;
+    let path = match return_path(parameter("return").as_ref().map(|(_, path)| &**path), origins) {
         Ok(path) => path,
         Err(error) => return refusal(error),
     };
@@ -77,7 +78,8 @@ pub(super) async fn start_link(
             body => read(body, "The body must be empty, or JSON with returnPath.")?,
         };
         let token = cookie::SESSION.read(&headers, is_tls(&app, &headers)).ok_or(Reason::Unauthenticated)?;
-        ops::begin_link(&app, &name, return_path(path.as_deref())?, token).await
+        let origins = &app.config.section::<IdentityConfig>().session_origins;
+        ops::begin_link(&app, &name, return_path(path.as_deref(), origins)?, token).await
     };
     match begin.await {
         Ok(begun) => {

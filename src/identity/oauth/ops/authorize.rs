@@ -15,6 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     identity::{
+        account::store as accounts,
         auth::limits,
         credential::model as token,
         oauth::{
@@ -23,10 +24,7 @@ use crate::{
         },
         oauth_client::model::OauthClient,
         session::{model::Session, ops as session},
-        user::{
-            model::{Role, User},
-            store as users,
-        },
+        user::{model::Role, store as users},
     },
     proto::identity::v1::Reason as IdentityReason,
 };
@@ -36,6 +34,15 @@ use crate::{
 pub(crate) struct Decision<'d> {
     pub(crate) allows: bool,
     pub(crate) csrf: &'d str,
+}
+
+/// The person who is asked, and what an application would reach.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) email: String,
+    /// The name of the account of the session; `None` for a person without an account, and for the staff.
+    pub(crate) account: Option<String>,
+    pub(crate) is_staff: bool,
 }
 
 /// What follows from an authorization request.
@@ -50,7 +57,7 @@ pub(crate) enum Outcome {
     /// The person must add a second factor first.
     SecondFactor,
     /// The person is asked. The token of the page is part of the answer.
-    Ask { user: Box<User>, csrf: String },
+    Ask { person: Box<Asked>, csrf: String },
     /// The form is not that of a page for this request and this session.
     Foreign,
 }
@@ -103,11 +110,27 @@ pub(crate) async fn authorize(
         let agreed = agreed.await?;
         let is_covered = !agreed.is_empty() && request.scopes.iter().all(|scope| agreed.contains(scope));
         if request.asks_consent || !is_covered {
-            let user = app.database.read(async move |connection| users::get(connection, Visibility::All, user).await);
-            return needs(Refusal::ConsentRequired, Outcome::Ask { user: Box::new(user.await?), csrf });
+            if request.is_silent {
+                return Ok(Outcome::Refused(Refusal::ConsentRequired));
+            }
+            return Ok(Outcome::Ask { person: Box::new(asked(app, &session).await?), csrf });
         }
     }
     issue(app, client, request, &session, false).await
+}
+
+/// Returns whom a page asks, and for which account.
+async fn asked(app: &App, session: &Session) -> Result<Asked> {
+    let (user, account) = (session.user, session.account.map(|own| own.account));
+    let read = app.database.read(async move |connection: &Connection| {
+        let user = users::get(connection, Visibility::All, user).await?;
+        let account = match account {
+            Some(id) => Some(accounts::get(connection, Visibility::All, id).await?.name),
+            None => None,
+        };
+        Ok(Asked { email: user.email.as_str().to_owned(), account, is_staff: user.role != Role::Customer })
+    });
+    read.await
 }
 
 fn key(app: &App) -> hmac::Key {

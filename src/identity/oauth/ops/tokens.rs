@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     app::App,
-    caller::{Caller, Means, Visibility},
+    caller::{Caller, Visibility},
     database::Connection,
     error::{Error, Reason, Result},
     id::{SessionId, UserId},
@@ -201,10 +201,10 @@ pub(crate) struct Person {
 /// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn person(app: &App, token: &str) -> Result<Option<Person>> {
     let caller = credential::verify(app, token, None).await?;
-    let Caller::User { id, session, sign_in, .. } = caller else { return Ok(None) };
-    if sign_in.means != Means::Application {
+    if caller.application().is_none() {
         return Ok(None);
     }
+    let Caller::User { id, session, .. } = caller else { return Ok(None) };
     let grant = session::of_access(app, id, session).await?.and_then(|session| session.grant);
     let scopes = grant.map(|grant| grant.scopes).unwrap_or_default();
     if !scopes.iter().any(|scope| scope == "openid") {

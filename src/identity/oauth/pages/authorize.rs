@@ -8,6 +8,7 @@ use axum::{
 };
 use mainstay_kernel::{
     app::App,
+    contract::policy::DeclaredScope,
     error::{Error, Reason, Result},
     module::Modules,
 };
@@ -22,7 +23,7 @@ use crate::{
             ops::{Decision, Outcome, authorize, issuer},
         },
         oauth_client::{
-            model::{IDENTITY_SCOPES, OauthClient},
+            model::{GrantType, IDENTITY_SCOPES, OauthClient},
             ops as client,
         },
     },
@@ -110,18 +111,23 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
         Ok(Outcome::SignIn) => return sign_in(app, headers, (&request, issuer), query),
         Ok(Outcome::SecondFactor) => return problem(app, headers, StatusCode::FORBIDDEN, "second_factor"),
         Ok(Outcome::Foreign) => return problem(app, headers, StatusCode::FORBIDDEN, "form"),
-        Ok(Outcome::Ask { user, csrf }) => {
+        Ok(Outcome::Ask { person, csrf }) => {
             let (identity, of_contract): (Vec<_>, Vec<_>) =
                 request.scopes.iter().map(String::as_str).partition(|name| IDENTITY_SCOPES.contains(name));
             let declared = app.contract.policies.scopes().filter(|scope| of_contract.contains(&scope.name.as_str()));
+            let title = |scope: &DeclaredScope| context! { en => scope.title.en, de => scope.title.de };
             let values = context! {
                 page => "consent",
                 client => client.name,
-                email => user.email.as_str(),
+                email => person.email,
+                account => person.account,
+                is_staff => person.is_staff,
+                host => request.back.host(),
+                is_lasting => client.may_use(GrantType::RefreshToken),
                 request => query,
                 csrf,
                 identity,
-                scopes => declared.map(|scope| scope.summary.as_str()).collect::<Vec<_>>(),
+                scopes => declared.map(title).collect::<Vec<_>>(),
             };
             // The form must have the `Origin` of this page.
             return respond(app, headers, "authorize.html", (StatusCode::OK, "same-origin"), values);
@@ -147,11 +153,11 @@ fn sign_in(app: &App, headers: &HeaderMap, (request, issuer): (&Request, &str), 
 }
 
 /// Leads to another page by a page, so that the browser takes it for a navigation of this site.
-fn leave(app: &App, headers: &HeaderMap, url: &str) -> Response {
+pub(super) fn leave(app: &App, headers: &HeaderMap, url: &str) -> Response {
     respond(app, headers, "authorize.html", (StatusCode::OK, "no-referrer"), context! { page => "leave", url })
 }
 
-fn found(url: &str) -> Response {
+pub(super) fn found(url: &str) -> Response {
     let Ok(location) = HeaderValue::try_from(url) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let headers = [
         (header::LOCATION, location),
@@ -166,14 +172,14 @@ fn unknown(app: &App, headers: &HeaderMap) -> Response {
     problem(app, headers, StatusCode::BAD_REQUEST, "client")
 }
 
-fn problem(app: &App, headers: &HeaderMap, status: StatusCode, problem: &str) -> Response {
+pub(super) fn problem(app: &App, headers: &HeaderMap, status: StatusCode, problem: &str) -> Response {
     respond(app, headers, "authorize.html", (status, "no-referrer"), context! { page => "problem", problem })
 }
 
-fn failed(app: &App, headers: &HeaderMap, error: &Error) -> Response {
+pub(super) fn failed(app: &App, headers: &HeaderMap, error: &Error) -> Response {
     if error.reason() == Reason::RateLimitExceeded {
         return problem(app, headers, StatusCode::TOO_MANY_REQUESTS, "often");
     }
-    tracing::warn!(error = error.detail(), "an authorization could not be handled");
+    tracing::warn!(error = error.detail(), "an authorization or a sign-out could not be handled");
     problem(app, headers, StatusCode::SERVICE_UNAVAILABLE, "other")
 }

@@ -12,6 +12,8 @@ pub(crate) struct Browser {
     http: reqwest::Client,
     pub(crate) cookies: BTreeMap<String, String>,
     base: String,
+    /// The preferred language of the person.
+    pub(crate) language: &'static str,
 }
 
 /// A response that a browser got.
@@ -34,12 +36,13 @@ impl Page {
 impl Browser {
     pub(crate) fn new(endpoint: &Endpoint) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { http, cookies: BTreeMap::new(), base: endpoint.base() }
+        Self { http, cookies: BTreeMap::new(), base: endpoint.base(), language: "en" }
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let response = request.header("cookie", cookies.join("; ")).send().await.expect("an answer");
+        let request = request.header("cookie", cookies.join("; ")).header("accept-language", self.language);
+        let response = request.send().await.expect("an answer");
         let text = |value: &reqwest::header::HeaderValue| value.to_str().expect("ASCII").to_owned();
         let set_cookies: Vec<_> = response.headers().get_all("set-cookie").iter().map(text).collect();
         for line in &set_cookies {

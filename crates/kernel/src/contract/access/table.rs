@@ -26,12 +26,12 @@ impl AccessMatrix {
     pub fn markdown(&self) -> String {
         let columns: Vec<_> = Self::columns().map(|name| name.replace('_', " ")).collect();
         let roles = &columns[..columns.len() - 1];
-        let mut text = format!("## Scopes\n\n| scope | permits | {} |\n", roles.join(" | "));
-        text += &format!("|---|---|{}\n", ":-:|".repeat(roles.len()));
-        for (name, ScopeRow { summary, holders }) in &self.scopes {
+        let mut text = format!("## Scopes\n\n| scope | title | permits | {} |\n", roles.join(" | "));
+        text += &format!("|---|---|---|{}\n", ":-:|".repeat(roles.len()));
+        for (name, ScopeRow { summary, title, holders }) in &self.scopes {
             let is_held = |column: &str| holders.iter().any(|holder| holder == column);
             let cells = Self::columns().take(roles.len()).map(|column| if is_held(column) { "yes" } else { "" });
-            writeln!(text, "| `{name}` | {summary} | {} |", cells.collect::<Vec<_>>().join(" | ")).ok();
+            writeln!(text, "| `{name}` | {title} | {summary} | {} |", cells.collect::<Vec<_>>().join(" | ")).ok();
         }
         text += "\n## Methods\n";
         let mut service = "";

@@ -43,6 +43,11 @@ impl FieldPath {
         leaf.map(|leaf| Self { numbers, leaf }).ok_or_else(|| "an empty field path".to_owned())
     }
 
+    /// Returns the JSON name of the field, without those of its parents.
+    pub fn json_name(&self) -> &str {
+        self.leaf.json_name()
+    }
+
     /// Returns whether the field is a list.
     pub fn is_list(&self) -> bool {
         self.leaf.is_list()

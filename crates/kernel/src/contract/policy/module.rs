@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prost_reflect::DescriptorPool;
 
-use super::{DeclaredScope, Grant, Holder, Reach, Role, Scope, option, pb};
+use super::{DeclaredScope, Grant, Holder, Reach, Role, Scope, Title, option, pb};
 
 const MODULE: &str = "mainstay.policy.v1.module";
 const SHARED: &str = "mainstay.policy.v1.shared";
@@ -117,7 +117,9 @@ impl Modules {
         if summary.is_empty() {
             fault(format!("scope {name:?} has no summary: add one sentence about what it permits"));
         }
-        let declared = DeclaredScope { name: name.as_str().into(), summary: summary.clone(), holders };
+        let pb::Title { en, de } = raw.title.clone().unwrap_or_default();
+        let title = Title { en, de };
+        let declared = DeclaredScope { name: name.as_str().into(), summary: summary.clone(), title, holders };
         if self.scopes.insert(name.clone(), declared).is_some() {
             fault(format!("scope {name:?} is declared twice: remove one declaration"));
         }

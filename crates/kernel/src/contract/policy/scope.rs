@@ -15,8 +15,26 @@ pub struct DeclaredScope {
     pub name: Scope,
     /// The permission in one sentence.
     pub summary: String,
+    /// The name for people; empty in the descriptor set of an earlier version.
+    pub title: Title,
     /// The built-in roles that hold it, beside the platform's admins.
     pub holders: Vec<Holder>,
+}
+
+/// A short text in each language of the pages and the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title {
+    /// English.
+    pub en: String,
+    /// German.
+    pub de: String,
+}
+
+impl Title {
+    /// Returns the text in a language, by its code; English if there is none.
+    pub fn of(&self, language: &str) -> &str {
+        if language == "de" { &self.de } else { &self.en }
+    }
 }
 
 impl DeclaredScope {

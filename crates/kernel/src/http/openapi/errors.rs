@@ -26,6 +26,8 @@ pub(crate) struct Traits<'a> {
     pub(crate) policy: &'a Method,
     /// The comment, which lists the specific reasons of the operation.
     pub(crate) comment: &'a str,
+    /// Whether `Accept` selects the form of the response.
+    pub(crate) negotiates: bool,
     /// Whether the operation only reads.
     pub(crate) reads: bool,
     pub(crate) names_resource: bool,
@@ -63,7 +65,7 @@ pub(crate) fn of(catalogue: &Catalogue, traits: &Traits<'_>) -> BTreeMap<u16, Ve
     let keyed = policy.idempotency != Idempotency::None;
     let mut reasons: Vec<ReasonRef> = EVERYWHERE.iter().flat_map(|(_, reasons)| refs(reasons)).collect();
     let mut add = |applies: bool, more: &[Reason]| reasons.extend(refs(more).into_iter().filter(|_| applies));
-    add(policy.negotiates(), &[Reason::NotAcceptable]);
+    add(traits.negotiates, &[Reason::NotAcceptable]);
     add(is_granted, &[Reason::Unauthenticated]);
     // This includes public methods that accept credentials.
     add(!policy.grants.is_empty(), &[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);

@@ -45,6 +45,8 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     let traits = errors::Traits {
         policy,
         comment: &comment,
+        // The bytes of a file have the type that the method gives them.
+        negotiates: policy.negotiates() && !responses::is_raw(route),
         reads,
         names_resource: !in_path.is_empty(),
         takes_body: body.is_some(),

@@ -77,7 +77,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
 }
 
 /// Returns whether the response is the bytes of a file.
-fn is_raw(route: &Route) -> bool {
+pub(crate) fn is_raw(route: &Route) -> bool {
     match &route.response_body {
         None => route.method.output().full_name() == HTTP_BODY,
         Some(field) => field.kind().as_message().is_some_and(|kind| kind.full_name() == HTTP_BODY),
@@ -124,7 +124,7 @@ fn words(status: StatusCode) -> &'static str {
 fn location(parts: &[LocationPart]) -> String {
     let part = |part: &LocationPart| match part {
         LocationPart::Literal(text) => text.clone(),
-        LocationPart::Field(_) => "{id}".to_owned(),
+        LocationPart::Field(path) => format!("{{{}}}", path.json_name()),
     };
     parts.iter().map(part).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::Fault;
 use crate::{
     config::{Config, Retention},
-    contract::{Contract, Policies},
+    contract::{Contract, Policies, policy::DeclaredScope},
     events::HandlerEntry,
     http::{middleware::router, pages::own},
     module::Module,
@@ -31,6 +31,7 @@ pub(super) fn against_contract(modules: &[Module], contract: &Contract) -> Vec<F
         check_services(contract, modules),
         check_names(contract, modules),
         check_handlers(modules, &contract.policies),
+        check_titles(&contract.policies),
         check_pages(contract, modules),
     ];
     checks.concat()
@@ -80,6 +81,16 @@ pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fau
         }
     }
     faults
+}
+
+/// Checks that each scope has a title in each language of the pages. People are asked for scopes by their titles.
+pub(super) fn check_titles(policies: &Policies) -> Vec<Fault> {
+    let untitled = policies.scopes().filter(|scope| scope.title.en.is_empty() || scope.title.de.is_empty());
+    let fault = |scope: &DeclaredScope| {
+        let name = &scope.name;
+        Fault(format!("the scope {name} has no title in English and German: add `title: {{en: \"…\" de: \"…\"}}`"))
+    };
+    untitled.map(fault).collect()
 }
 
 /// Checks that each page has a unique path, and that no route of the contract shadows a page.

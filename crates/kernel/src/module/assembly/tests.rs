@@ -1,7 +1,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{
-    check::{check_handlers, check_needs, check_partitioned},
+    check::{check_handlers, check_needs, check_partitioned, check_titles},
     *,
 };
 use crate::{
@@ -51,6 +51,22 @@ fn a_module_handles_events_that_some_module_declares() {
     for part in ["module garage", "fleet.vehicle.sold", "only fleet.vehicle.bought:", "declare it in the module.proto"]
     {
         assert!(fault.contains(part), "{fault}: {part}");
+    }
+}
+
+#[test]
+fn a_scope_has_a_title_in_each_language() {
+    let titled = |title: &str| {
+        let scope = format!("{{name: \"fleet.vehicles.read\" summary: \"Read vehicles.\" {title}}}");
+        let option = format!("name: \"fleet\" scopes: [{scope}]");
+        let file = tests::module_file("fleet.v1", &option);
+        check_titles(&tests::read(vec![("fleet/v1/module.proto", file)]).expect("a good contract"))
+    };
+    assert_eq!(titled("title: {en: \"Read vehicles\" de: \"Fahrzeuge lesen\"}"), []);
+    for title in ["", "title: {en: \"Read vehicles\"}", "title: {de: \"Fahrzeuge lesen\"}"] {
+        let faults = titled(title);
+        let [Fault(fault)] = faults.as_slice() else { panic!("one fault: {faults:?}") };
+        assert!(fault.contains("the scope fleet.vehicles.read has no title in English and German"), "{fault}");
     }
 }
 

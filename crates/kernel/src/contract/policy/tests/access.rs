@@ -180,7 +180,7 @@ fn a_session_of_one_account_changes_nothing_about_the_user_beyond_it() {
 fn an_application_calls_only_methods_of_its_scopes() {
     let now = chrono::DateTime::UNIX_EPOCH;
     let (account, session) = (Some(ACCOUNT), SessionId(Uuid::nil()));
-    let sign_in = SignIn { means: Means::Application, ..SignIn::at(now) };
+    let sign_in = SignIn { means: Means::Application(Uuid::nil()), ..SignIn::at(now) };
     let reach = |options: &str, scopes: &[&str]| {
         let policies = policies(options);
         let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
