@@ -35,7 +35,7 @@ const OF_PARENTS: [&str; 12] = [
 
 /// Tables and views without policies that the role of an account may read or write, with the reasons. The conditions of the
 /// statements alone keep their rows apart.
-const OPEN: [(&str, &str); 38] = [
+const OPEN: [(&str, &str); 37] = [
     ("attempt_limits", "the limits on attempts count networks, addresses and users"),
     ("canned_answers", "texts of the staff, of no account"),
     ("earlier_post_slugs", "the former addresses of posts, which everyone reads"),
@@ -55,7 +55,6 @@ const OPEN: [(&str, &str); 38] = [
     ("mail_logins", "of an address, whose user is in several accounts"),
     ("mail_suppressions", "of an address, which accounts share"),
     ("mails", "a unit of work adds mails; they have no text and no address"),
-    ("oauth_clients", "applications of the platform, which people of every account use"),
     ("oauth_codes", "of a person, who is in several accounts"),
     ("oauth_consents", "of a person, who is in several accounts"),
     ("own_tickets", "the view has the condition of the account"),
@@ -77,7 +76,8 @@ const OPEN: [(&str, &str); 38] = [
 ];
 
 /// Rows that every account reads: what is published, the counters of all accounts, and what belongs to the platform.
-const OF_ALL: [(&str, &str); 4] = [
+const OF_ALL: [(&str, &str); 5] = [
+    ("oauth_clients", "account_id IS NULL"),
     ("posts", "status = 3"),
     ("roles", "account_id IS NULL"),
     ("ticket_counts", "account_id = '00000000-0000-0000-0000-000000000000'"),

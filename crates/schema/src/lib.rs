@@ -169,7 +169,7 @@ diesel::table! {
         id -> Uuid, name -> Text, redirect_uris -> Array<Text>, grant_types -> Array<SmallInt>, scopes -> Array<Text>,
         is_first_party -> Bool, secret_hash -> Nullable<Binary>, earlier_secret_hash -> Nullable<Binary>,
         earlier_expires_at -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
-        updated_at -> Timestamptz,
+        updated_at -> Timestamptz, account_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -445,6 +445,7 @@ diesel::allow_tables_to_appear_in_same_query!(account_providers, accounts);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, members);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, users);
 diesel::joinable!(oauth_consents -> oauth_clients (client_id));
+diesel::allow_tables_to_appear_in_same_query!(oauth_clients, revocations);
 diesel::allow_tables_to_appear_in_same_query!(oauth_consents, oauth_clients);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);

@@ -215,6 +215,15 @@ fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(hmac::sign(&secret.mac(purpose), id.as_bytes()))
 }
 
+/// By what a token names the secret that its client has proved, without revealing the stored hash.
+pub type Fingerprint = [u8; 8];
+
+/// Returns the fingerprint of the stored hash of a secret.
+pub fn fingerprint(hash: &[u8]) -> Fingerprint {
+    let digest: [u8; 32] = Sha256::digest(hash).into();
+    std::array::from_fn(|index| digest[index])
+}
+
 /// Hashes a secret for storage. A slow hash would add nothing to 256 random bits.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()

@@ -271,6 +271,7 @@ mod tests {
             scopes: vec!["support.tickets.read".to_owned()],
             is_confidential: true,
             is_first_party: false,
+            account: None,
             earlier_expires_at: None,
             version: 1,
             created_at: at(0),

@@ -10,7 +10,7 @@ use crate::identity::config::IdentityConfig;
 
 pub(crate) use authorize::{Decision, Outcome, authorize};
 pub(crate) use consent::{list, withdraw};
-pub(crate) use tokens::{Failure, Issued, Person, end, exchange, inspect, person, refresh};
+pub(crate) use tokens::{Failure, Issued, Person, end, exchange, inspect, issue_to_client, person, refresh};
 
 /// Returns the issuer of ID tokens, which is the base URL of this service; `None` if the configuration does not name it.
 pub(crate) fn issuer(app: &App) -> Option<&str> {

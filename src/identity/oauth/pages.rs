@@ -6,7 +6,7 @@
 //! | `GET`, `POST /oauth2/authorize` | begins an authorization, and leads to the next page |
 //! | `GET /session/authorize` | asks the person for the consent, or leads back to the application |
 //! | `POST /session/authorize` | takes the decision, by a form of that page |
-//! | `POST /oauth2/token` | exchanges a code or a refresh token |
+//! | `POST /oauth2/token` | exchanges a code or a refresh token, or issues a token to a client itself |
 //! | `GET`, `POST /oauth2/userinfo` | returns the person of an access token |
 //! | `POST /oauth2/introspect` | tells a confidential client what its access token is worth now (RFC 7662) |
 //! | `POST /oauth2/revoke` | ends the session of a token (RFC 7009) |
@@ -68,7 +68,7 @@ async fn metadata(State(app): State<App>) -> Response {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],

@@ -58,7 +58,9 @@ async fn judge(command: impl FnOnce(&[String]) -> Command, ends_its_session: boo
     let issuer = format!("http://{}", listener.local_addr().expect("an address"));
     let builder = TestApp::builder().set("PUBLIC_URL", issuer.as_str()).listen(listener);
     let (app, cast) = builder.start_with_cast().await;
-    let client = client(&cast, client_draft()).await;
+    let mut draft = client_draft();
+    draft["grantTypes"].as_array_mut().expect("grants").push("OAUTH_GRANT_TYPE_CLIENT_CREDENTIALS".into());
+    let client = client(&cast, draft).await;
     let mut browser = signed_in(&app, &cast.customer).await;
     let mut running = Running::start(command(&[issuer.clone(), client.id, client.secret, CALLBACK.to_owned()]));
     let url = running.line();
@@ -69,6 +71,8 @@ async fn judge(command: impl FnOnce(&[String]) -> Command, ends_its_session: boo
     let got: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
     let user = cast.customer.as_user();
     assert_eq!((&got["sub"], &got["email"]), (&json!(user.id), &json!(user.email)), "{got}");
+    let itself = Actor::bearer(&app.endpoint, got["itself"].as_str().expect("a token"));
+    itself.rest("TicketService.ListTickets", json!({})).await.success();
     let caller = Actor::bearer(&app.endpoint, got["access"].as_str().expect("a token"));
     if ends_its_session {
         caller.rest("TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");

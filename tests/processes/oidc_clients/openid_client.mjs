@@ -1,5 +1,6 @@
 // Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
-// redirect URI. Prints the URL for the browser, reads the URL to which it was led, and prints what the client has got.
+// redirect URI. Prints the URL for the browser, reads the URL to which it was led, and prints what the client has got, also for
+// itself.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline/promises";
@@ -31,4 +32,5 @@ const { sub } = tokens.claims();
 const person = await client.fetchUserInfo(config, tokens.access_token, sub);
 const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token);
 await client.tokenRevocation(config, refreshed.refresh_token);
-console.log(JSON.stringify({ sub, email: person.email, access: refreshed.access_token }));
+const itself = await client.clientCredentialsGrant(config, { scope: "support.tickets.read" });
+console.log(JSON.stringify({ sub, email: person.email, access: refreshed.access_token, itself: itself.access_token }));

@@ -1,22 +1,31 @@
 //! The tokens of applications.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
     caller::{Caller, Means, Visibility},
+    contract::policy::Scope,
     database::Connection,
     error::{Error, Reason, Result},
     id::{SessionId, UserId},
     unit_of_work::Work,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
 
 use super::issuer;
 use crate::{
     identity::{
-        credential::{model as token, ops as credential},
+        credential::{
+            model::{self as token, Fingerprint},
+            ops as credential,
+        },
         oauth::{model::Parameters, store},
-        oauth_client::model::{GrantType, IDENTITY_SCOPES, OauthClient},
+        oauth_client::{
+            model::{GrantType, IDENTITY_SCOPES, OauthClient},
+            ops as oauth_client,
+        },
+        revocation::ops as revocation,
         session::{
             model::{Device, Grant, Session},
             ops as session,
@@ -30,9 +39,10 @@ use crate::{
 /// The tokens that an application gets.
 #[derive(Debug)]
 pub(crate) struct Issued {
-    pub(crate) pair: Pair,
+    pub(crate) access: SecretString,
+    pub(crate) expires_in: TimeDelta,
+    pub(crate) refresh: Option<SecretString>,
     pub(crate) id_token: Option<SecretString>,
-    pub(crate) has_refresh_token: bool,
     /// The scopes of the access token, separated by spaces.
     pub(crate) scope: String,
 }
@@ -44,6 +54,8 @@ pub(crate) enum Failure {
     Grant,
     /// A parameter is missing.
     Request,
+    /// The client may not ask for a scope.
+    Scope,
     Other(Error),
 }
 
@@ -135,11 +147,25 @@ fn issued(
         Some(issuer) => app.part::<Tokens>().identify(issuer, session, nonce)?,
         None => None,
     };
-    let has_refresh_token = client.may_use(GrantType::RefreshToken);
-    Ok(Issued { pair, id_token, has_refresh_token, scope: scopes.join(" ") })
+    let Pair { access, expires_in, refresh, .. } = pair;
+    let refresh = Some(refresh).filter(|_| client.may_use(GrantType::RefreshToken));
+    Ok(Issued { access, expires_in, refresh, id_token, scope: scopes.join(" ") })
 }
 
-/// Ends the session of an access or refresh token of a client (RFC 7009). A token of another client, or an unknown one, has no
+/// Issues an access token for a client itself, which has proved a secret (RFC 6749, 4.4).
+pub(crate) async fn issue_to_client(
+    app: &App,
+    client: &OauthClient,
+    secret: Fingerprint,
+    parameters: &Parameters,
+) -> Result<Issued, Failure> {
+    let scopes = client.own_scopes(parameters.get("scope")).ok_or(Failure::Scope)?;
+    let access = oauth_client::issue(app, client, secret, &scopes).await?;
+    let expires_in = app.part::<Tokens>().life();
+    Ok(Issued { access, expires_in, refresh: None, id_token: None, scope: scopes.join(" ") })
+}
+
+/// Ends the session of an access or refresh token of a client (RFC 7009), or the token of the client itself. A token of another client, or an unknown one, has no
 /// effect.
 ///
 /// # Errors
@@ -147,10 +173,12 @@ fn issued(
 pub(crate) async fn end(app: &App, client: &OauthClient, token: &str) -> Result<()> {
     let tokens = app.part::<Tokens>();
     let claim = tokens.read_refresh(token).map(|claim| (claim.user, claim.session));
-    let Some((user, id)) = claim.or_else(|| {
-        let access = tokens.verify(token).ok()?;
-        Some((access.claims.user, access.claims.session))
-    }) else {
+    let access = if claim.is_none() { tokens.verify(token).ok() } else { None };
+    if let Some(access) = access.as_ref().filter(|access| access.secret.is_some()) {
+        let is_own = access.caller.principal() == client.id.0;
+        return if is_own { revocation::end_session(app, access.claims.session).await } else { Ok(()) };
+    }
+    let Some((user, id)) = claim.or_else(|| access.map(|access| (access.claims.user, access.claims.session))) else {
         return Ok(());
     };
     let session = session::of_access(app, user, id).await?;
@@ -163,7 +191,8 @@ pub(crate) async fn end(app: &App, client: &OauthClient, token: &str) -> Result<
 /// What an access token of an application is worth now (RFC 7662).
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    pub(crate) user: UserId,
+    /// The user, or the client itself.
+    pub(crate) subject: Uuid,
     pub(crate) scope: String,
     pub(crate) expires_at: DateTime<Utc>,
 }
@@ -178,13 +207,21 @@ pub(crate) async fn inspect(app: &App, client: &OauthClient, token: &str) -> Res
         Err(error) if error.is_unavailable() => return Err(error),
         Err(_) => return Ok(None),
     };
-    let Caller::User { id: user, session, scopes, .. } = caller else { return Ok(None) };
+    let (user, session, scopes) = match caller {
+        Caller::User { id, session, scopes, .. } => (id, session, scopes),
+        Caller::Service { id, scopes, .. } if id.0 == client.id.0 => {
+            let Ok(access) = app.part::<Tokens>().verify(token) else { return Ok(None) };
+            let names: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+            return Ok(Some(Inspected { subject: id.0, scope: names.join(" "), expires_at: access.expires_at }));
+        }
+        Caller::Service { .. } => return Ok(None),
+    };
     let Some(session) = session::of_access(app, user, session).await? else { return Ok(None) };
     let Some(grant) = session.grant.filter(|grant| grant.client == client.id) else { return Ok(None) };
     let Ok(access) = app.part::<Tokens>().verify(token) else { return Ok(None) };
     let has = |name: &&str| IDENTITY_SCOPES.contains(name) || scopes.iter().any(|scope| scope.as_str() == *name);
     let names: Vec<_> = grant.scopes.iter().map(String::as_str).filter(has).collect();
-    Ok(Some(Inspected { user, scope: names.join(" "), expires_at: access.expires_at }))
+    Ok(Some(Inspected { subject: user.0, scope: names.join(" "), expires_at: access.expires_at }))
 }
 
 /// A person as an application sees them.

@@ -31,7 +31,7 @@ use crate::identity::{
     oauth_client::{
         id::OauthClientId,
         model::{GrantType, OauthClient},
-        ops as client,
+        ops::{self as client, Authenticated},
     },
 };
 
@@ -44,6 +44,7 @@ enum Fault {
     Ended,
     Unauthorized,
     GrantType,
+    Scope,
     Other(Error),
 }
 
@@ -58,6 +59,7 @@ impl From<Failure> for Fault {
         match failure {
             Failure::Grant => Self::Grant,
             Failure::Request => Self::Request,
+            Failure::Scope => Self::Scope,
             Failure::Other(error) => Self::Other(error),
         }
     }
@@ -81,6 +83,7 @@ impl Fault {
             Self::Grant | Self::Ended => (StatusCode::BAD_REQUEST, "invalid_grant"),
             Self::Unauthorized => (StatusCode::BAD_REQUEST, "unauthorized_client"),
             Self::GrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+            Self::Scope => (StatusCode::BAD_REQUEST, "invalid_scope"),
             Self::Other(error) => return refusal(error),
         };
         let mut response = answer(status, &json!({ "error": code }));
@@ -100,7 +103,7 @@ async fn authenticated(
     app: &App,
     headers: &HeaderMap,
     parameters: &Parameters,
-) -> std::result::Result<OauthClient, Fault> {
+) -> std::result::Result<Authenticated, Fault> {
     let (id, secret) = match (headers.get(header::AUTHORIZATION), parameters.get("client_secret")) {
         (Some(_), Some(_)) => return Err(Fault::Request),
         (Some(value), None) => {
@@ -157,12 +160,22 @@ pub(super) async fn token(
     let (device, from) = origin_of(address, &headers);
     let issue = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let client = authenticated(&app, &headers, &parameters).await?;
+        let (client, secret) = authenticated(&app, &headers, &parameters).await?;
+        let needs = |grant| if client.may_use(grant) { Ok(()) } else { Err(Fault::Unauthorized) };
         let issued = match parameters.get("grant_type") {
             None => return Err(Fault::Request),
-            Some("authorization_code") => ops::exchange(&app, &client, &parameters, device.address).await,
-            Some("refresh_token") if !client.may_use(GrantType::RefreshToken) => return Err(Fault::Unauthorized),
-            Some("refresh_token") => ops::refresh(&app, &client, &parameters).await,
+            Some("authorization_code") => {
+                needs(GrantType::AuthorizationCode)?;
+                ops::exchange(&app, &client, &parameters, device.address).await
+            }
+            Some("refresh_token") => {
+                needs(GrantType::RefreshToken)?;
+                ops::refresh(&app, &client, &parameters).await
+            }
+            Some("client_credentials") => {
+                needs(GrantType::ClientCredentials)?;
+                ops::issue_to_client(&app, &client, secret.ok_or(Fault::Client)?, &parameters).await
+            }
             Some(_) => return Err(Fault::GrantType),
         };
         issued.map_err(|failure| Fault::from(failure).of(&client))
@@ -174,11 +187,11 @@ pub(super) async fn token(
 }
 
 fn render(issued: &Issued) -> serde_json::Value {
-    let refresh = issued.has_refresh_token.then(|| issued.pair.refresh.expose_secret());
+    let refresh = issued.refresh.as_ref().map(|token| token.expose_secret());
     let mut body = Map::new();
-    body.insert("access_token".to_owned(), json!(issued.pair.access.expose_secret()));
+    body.insert("access_token".to_owned(), json!(issued.access.expose_secret()));
     body.insert("token_type".to_owned(), json!("Bearer"));
-    body.insert("expires_in".to_owned(), json!(issued.pair.expires_in.num_seconds()));
+    body.insert("expires_in".to_owned(), json!(issued.expires_in.num_seconds()));
     body.insert("scope".to_owned(), json!(issued.scope));
     body.extend(refresh.map(|token| ("refresh_token".to_owned(), json!(token))));
     body.extend(issued.id_token.as_ref().map(|token| ("id_token".to_owned(), json!(token.expose_secret()))));
@@ -195,7 +208,7 @@ pub(super) async fn revoke(
     let (_, from) = origin_of(address, &headers);
     let end = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let client = authenticated(&app, &headers, &parameters).await?;
+        let (client, _) = authenticated(&app, &headers, &parameters).await?;
         Ok(ops::end(&app, &client, parameters.get("token").ok_or(Fault::Request)?).await?)
     };
     match counted(&app, from, end).await {
@@ -215,7 +228,7 @@ pub(super) async fn introspect(
     let (_, from) = origin_of(address, &headers);
     let inspect = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let client = authenticated(&app, &headers, &parameters).await?;
+        let (client, _) = authenticated(&app, &headers, &parameters).await?;
         if !client.is_confidential {
             return Err(Fault::Client);
         }
@@ -227,7 +240,7 @@ pub(super) async fn introspect(
                 json!({
                     "active": true,
                     "client_id": client.id.0,
-                    "sub": token.user.0,
+                    "sub": token.subject,
                     "scope": token.scope,
                     "exp": token.expires_at.timestamp(),
                     "iss": issuer,
