@@ -2,6 +2,7 @@
 
 mod attacks;
 mod credentials;
+mod device;
 mod end;
 mod flow;
 mod judges;

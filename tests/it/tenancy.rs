@@ -35,7 +35,7 @@ const OF_PARENTS: [&str; 12] = [
 
 /// Tables and views without policies that the role of an account may read or write, with the reasons. The conditions of the
 /// statements alone keep their rows apart.
-const OPEN: [(&str, &str); 37] = [
+const OPEN: [(&str, &str); 38] = [
     ("attempt_limits", "the limits on attempts count networks, addresses and users"),
     ("canned_answers", "texts of the staff, of no account"),
     ("earlier_post_slugs", "the former addresses of posts, which everyone reads"),
@@ -57,6 +57,7 @@ const OPEN: [(&str, &str); 37] = [
     ("mails", "a unit of work adds mails; they have no text and no address"),
     ("oauth_codes", "of a person, who is in several accounts"),
     ("oauth_consents", "of a person, who is in several accounts"),
+    ("oauth_devices", "of a person, who is in several accounts"),
     ("own_tickets", "the view has the condition of the account"),
     ("passkeys", "of a person, who is in several accounts"),
     ("password_resets", "of a person, who is in several accounts"),

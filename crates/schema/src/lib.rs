@@ -185,6 +185,14 @@ diesel::table! {
     }
 }
 diesel::table! {
+    oauth_devices (code_hash) {
+        code_hash -> Binary, user_code_mac -> Binary, client_id -> Uuid, scopes -> Array<Text>, ip_address -> Text,
+        created_at -> Timestamptz, expires_at -> Timestamptz, interval_seconds -> SmallInt,
+        polled_at -> Nullable<Timestamptz>, is_allowed -> Nullable<Bool>, user_id -> Nullable<Uuid>,
+        session_id -> Nullable<Uuid>, member_id -> Nullable<Uuid>, grant_id -> Nullable<Uuid>,
+    }
+}
+diesel::table! {
     passkeys (id) {
         id -> Uuid, user_id -> Uuid, name -> Text, credential_id -> Binary, public_key -> Binary, algorithm -> Integer,
         counter -> BigInt, transports -> Array<Text>, is_synced -> Bool, created_at -> Timestamptz,

@@ -7,6 +7,10 @@
 //! | `GET /session/authorize` | asks the person for the consent, or leads back to the application |
 //! | `POST /session/authorize` | takes the decision, by a form of that page |
 //! | `POST /oauth2/token` | exchanges a code or a refresh token, or issues a token to a client itself |
+//! | `POST /oauth2/device_authorization` | issues the codes of a device (RFC 8628) |
+//! | `GET /device` | leads to the page for the code of a device |
+//! | `GET /session/device` | asks the person for the code |
+//! | `POST /session/device` | takes the code, and then the decision, by forms of that page |
 //! | `GET`, `POST /oauth2/userinfo` | returns the person of an access token |
 //! | `POST /oauth2/introspect` | tells a confidential client what its access token is worth now (RFC 7662) |
 //! | `POST /oauth2/revoke` | ends the session of a token (RFC 7009) |
@@ -17,6 +21,7 @@
 //! Without `PUBLIC_URL`, which is the issuer, this service is no provider, and the pages are not found.
 
 mod authorize;
+mod device;
 mod endpoint;
 
 use axum::{
@@ -37,14 +42,18 @@ use crate::identity::{
 
 pub(super) const TOKEN: &str = "/oauth2/token";
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 11] {
     let limited = |page| bounded(page, DEADLINE);
     let decide = guarded(post(authorize::decide));
+    let decide_device = guarded(post(device::decide));
     [
         ("/.well-known/openid-configuration", get(metadata)),
         ("/.well-known/oauth-authorization-server", get(metadata)),
         ("/oauth2/authorize", limited(get(authorize::begin).post(authorize::begin_by_form))),
         ("/session/authorize", limited(get(authorize::show)).merge(decide)),
+        (device::BEGIN, limited(post(device::begin))),
+        (device::SHORT, limited(get(device::enter))),
+        (device::PAGE, limited(get(device::show)).merge(decide_device)),
         (TOKEN, limited(post(endpoint::token))),
         ("/oauth2/userinfo", limited(get(endpoint::userinfo).post(endpoint::userinfo))),
         ("/oauth2/introspect", limited(post(endpoint::introspect))),
@@ -61,6 +70,7 @@ async fn metadata(State(app): State<App>) -> Response {
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/oauth2/authorize"),
         "token_endpoint": format!("{issuer}{TOKEN}"),
+        "device_authorization_endpoint": format!("{issuer}{}", device::BEGIN),
         "userinfo_endpoint": format!("{issuer}/oauth2/userinfo"),
         "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
         "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
@@ -68,7 +78,9 @@ async fn metadata(State(app): State<App>) -> Response {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code",
+        ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],

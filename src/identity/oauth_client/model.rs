@@ -24,6 +24,8 @@ numbered! {
         RefreshToken = 2,
         /// The secret of the client, for tokens of the client itself.
         ClientCredentials = 3,
+        /// A code of a device, about which a person decides on another one.
+        DeviceCode = 4,
     }
 }
 

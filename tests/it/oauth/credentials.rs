@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Client, Stage, claims, client, client_draft, send, succeeded, text, userinfo};
 use crate::{
     cases::{draft, role::role, ticket},
-    support::{Actor, PROTOCOLS, eventually},
+    support::{Actor, PROTOCOLS, Protocol, eventually},
 };
 
 const LIST: &str = "TicketService.ListTickets";
@@ -212,4 +212,21 @@ async fn a_token_of_a_client_is_revoked_and_expires() {
     stage.caller(&kept).rest(LIST, json!({})).await.success();
     stage.app.app.clock.advance(TimeDelta::seconds(306));
     stage.caller(&kept).rest(LIST, json!({})).await.failure("TOKEN_EXPIRED");
+}
+
+/// A request is repeated with a new token of the same client. Another client uses the same key for another request.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_is_of_one_client() {
+    let mut stage = Stage::of_account().await;
+    let request = draft();
+    let create = async |caller: &Actor| {
+        let headers = [("idempotency-key", "nightly")];
+        let created = caller.call_with(Protocol::Rest, "TicketService.CreateTicket", request.clone(), &headers).await;
+        created.success().id()
+    };
+    let first = create(&stage.itself().await).await;
+    assert_eq!(create(&stage.itself().await).await, first);
+    let account = stage.cast.customer.as_user().account.to_string();
+    stage.client = client(&stage.cast, credentials(Some(&account))).await;
+    assert_ne!(create(&stage.itself().await).await, first);
 }

@@ -1,6 +1,6 @@
 // Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
-// redirect URI. Prints the URL for the browser, reads the URL to which it was led, and prints what the client has got, also for
-// itself.
+// redirect URI. Prints the URL for the browser, reads the URL to which it was led, prints the URL for the code of a device, and
+// prints what the client has got, also for itself and for the device.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline/promises";
@@ -33,4 +33,8 @@ const person = await client.fetchUserInfo(config, tokens.access_token, sub);
 const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token);
 await client.tokenRevocation(config, refreshed.refresh_token);
 const itself = await client.clientCredentialsGrant(config, { scope: "support.tickets.read" });
-console.log(JSON.stringify({ sub, email: person.email, access: refreshed.access_token, itself: itself.access_token }));
+const codes = await client.initiateDeviceAuthorization(config, { scope: "openid support.tickets.read" });
+console.log(codes.verification_uri_complete);
+const device = await client.pollDeviceAuthorizationGrant(config, codes);
+const [access, own, ofDevice] = [refreshed, itself, device].map(({ access_token }) => access_token);
+console.log(JSON.stringify({ sub, email: person.email, access, itself: own, device: ofDevice }));

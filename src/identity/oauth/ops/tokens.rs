@@ -20,7 +20,13 @@ use crate::{
             model::{self as token, Fingerprint},
             ops as credential,
         },
-        oauth::{model::Parameters, store},
+        oauth::{
+            model::{
+                Parameters,
+                device::{Agreement, Poll},
+            },
+            store,
+        },
         oauth_client::{
             model::{GrantType, IDENTITY_SCOPES, OauthClient},
             ops as oauth_client,
@@ -56,6 +62,14 @@ pub(crate) enum Failure {
     Request,
     /// The client may not ask for a scope.
     Scope,
+    /// Nobody has decided about the device yet.
+    Pending,
+    /// Likewise, and the device asks too fast.
+    TooFast,
+    /// The person has denied the device the access.
+    Denied,
+    /// The codes of the device have expired.
+    Expired,
     Other(Error),
 }
 
@@ -86,37 +100,98 @@ pub(crate) async fn exchange(
     if !is_sender || app.clock.now() >= code.expires_at {
         return Err(Failure::Grant);
     }
-    let id = SessionId::generate(app.clock.now());
-    let grant = Grant { client: client.id, scopes: client.allowed(code.scopes.iter().map(String::as_str)) };
-    // The user sees the name of the application where a sign-in has the browser.
-    let device = Device::new(&client.name, address);
-    let begun = session::of_code(app, (code.user, code.session), id, device, grant).await?;
-    if begun.account.map(|own| own.member) != code.member {
-        // Another tab has switched the account meanwhile, which the person did not see on the page.
-        return Err(Failure::Grant);
-    }
-    let new = begun.clone();
-    let store = app.database.transaction(async move |work: &mut Work| {
-        let is_first =
-            work.write(async move |connection: &Connection| store::use_code(connection, hash, id).await).await?;
-        if is_first {
-            session::begin_grant(work, &new).await?;
-        }
-        Ok(is_first)
-    });
-    if !store.await? {
+    let Some(begun) = begin(app, client, (Source::Code, hash), code.agreement(), address).await? else {
         let code = app.database.autocommit(async move |connection| store::find_code(connection, hash).await).await?;
         return Err(match code.and_then(|code| Some((code.user, code.grant?))) {
             Some((user, first)) => reused(app, &user, first).await,
             None => Failure::Grant,
         });
-    }
+    };
     let pair = session::issue_grant(app, &begun).await?;
     issued(app, client, pair, &begun, code.nonce.as_deref())
 }
 
+/// What a client exchanges.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// An authorization code.
+    Code,
+    /// The code of a device.
+    Device,
+}
+
+/// Begins the session of a client by a code, which is given by its hash; `None` if the code was used before.
+async fn begin(
+    app: &App,
+    client: &OauthClient,
+    (source, hash): (Source, [u8; 32]),
+    agreement: Agreement,
+    address: String,
+) -> Result<Option<Session>, Failure> {
+    let id = SessionId::generate(app.clock.now());
+    let grant = Grant { client: client.id, scopes: client.allowed(agreement.scopes.iter().map(String::as_str)) };
+    // The user sees the name of the application where a sign-in has the browser.
+    let device = Device::new(&client.name, address);
+    let begun = session::of_code(app, (agreement.user, agreement.session), id, device, grant).await?;
+    if begun.account.map(|own| own.member) != agreement.member {
+        // Another tab has switched the account meanwhile, which the person did not see on the page.
+        return Err(Failure::Grant);
+    }
+    let new = begun.clone();
+    let store = app.database.transaction(async move |work: &mut Work| {
+        let use_up = async move |connection: &Connection| match source {
+            Source::Code => store::use_code(connection, hash, id).await,
+            Source::Device => store::device::use_up(connection, hash, id).await,
+        };
+        let is_first = work.write(use_up).await?;
+        if is_first {
+            session::begin_grant(work, &new).await?;
+        }
+        Ok(is_first)
+    });
+    let is_first = store.await?;
+    Ok(Some(begun).filter(|_| is_first))
+}
+
+/// Exchanges the code of a device for tokens, once, if a person has allowed it (RFC 8628, 3.4). A second use ends the tokens of
+/// the first, as for an authorization code.
+pub(crate) async fn exchange_device(
+    app: &App,
+    client: &OauthClient,
+    parameters: &Parameters,
+    address: String,
+) -> Result<Issued, Failure> {
+    let hash = token::hash(parameters.get("device_code").ok_or(Failure::Request)?);
+    let id = client.id;
+    let poll = app.database.transaction(async move |work: &mut Work| {
+        let now = work.now();
+        let lock = async move |connection: &Connection| store::device::lock(connection, hash).await;
+        let found = work.read(lock).await?.filter(|request| request.client == id);
+        let Some(request) = found else { return Ok(None) };
+        let poll = request.poll(now);
+        if matches!(poll, Poll::Pending | Poll::TooFast) {
+            let next = request.polled(&poll, now);
+            let put = async move |connection: &Connection| store::device::put_poll(connection, hash, &next).await;
+            work.write(put).await?;
+        }
+        Ok(Some(poll))
+    });
+    let agreement = match poll.await?.ok_or(Failure::Grant)? {
+        Poll::Expired => return Err(Failure::Expired),
+        Poll::Used(user, first) => return Err(reused(app, &user, first).await),
+        Poll::Denied => return Err(Failure::Denied),
+        Poll::Pending => return Err(Failure::Pending),
+        Poll::TooFast => return Err(Failure::TooFast),
+        Poll::Allowed(agreement) => agreement,
+    };
+    // A concurrent request was faster.
+    let begun = begin(app, client, (Source::Device, hash), agreement, address).await?.ok_or(Failure::Grant)?;
+    let pair = session::issue_grant(app, &begun).await?;
+    issued(app, client, pair, &begun, None)
+}
+
 async fn reused(app: &App, user: &UserId, first: SessionId) -> Failure {
-    tracing::warn!(session = %first, %user, "an authorization code was used twice; the session of its first use was ended");
+    tracing::warn!(session = %first, %user, "a code was used twice; the session of its first use was ended");
     session::leave_session(app, *user, first).await.map_or_else(Failure::from, |()| Failure::Grant)
 }
 
@@ -165,8 +240,8 @@ pub(crate) async fn issue_to_client(
     Ok(Issued { access, expires_in, refresh: None, id_token: None, scope: scopes.join(" ") })
 }
 
-/// Ends the session of an access or refresh token of a client (RFC 7009), or the token of the client itself. A token of another client, or an unknown one, has no
-/// effect.
+/// Ends the session of an access or refresh token of a client (RFC 7009), or the token of the client itself. A token of another
+/// client, or an unknown one, has no effect.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.

@@ -30,7 +30,7 @@ use crate::{
 };
 
 const PAGE: &str = "/session/authorize";
-const SIGN_IN: &str = "/console/?";
+pub(super) const SIGN_IN: &str = "/console/?";
 
 /// `GET /oauth2/authorize`.
 pub(super) async fn begin(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
@@ -147,11 +147,11 @@ fn sign_in(app: &App, headers: &HeaderMap, (request, issuer): (&Request, &str), 
 }
 
 /// Leads to another page by a page, so that the browser takes it for a navigation of this site.
-fn leave(app: &App, headers: &HeaderMap, url: &str) -> Response {
+pub(super) fn leave(app: &App, headers: &HeaderMap, url: &str) -> Response {
     respond(app, headers, "authorize.html", (StatusCode::OK, "no-referrer"), context! { page => "leave", url })
 }
 
-fn found(url: &str) -> Response {
+pub(super) fn found(url: &str) -> Response {
     let Ok(location) = HeaderValue::try_from(url) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let headers = [
         (header::LOCATION, location),
@@ -166,11 +166,11 @@ fn unknown(app: &App, headers: &HeaderMap) -> Response {
     problem(app, headers, StatusCode::BAD_REQUEST, "client")
 }
 
-fn problem(app: &App, headers: &HeaderMap, status: StatusCode, problem: &str) -> Response {
+pub(super) fn problem(app: &App, headers: &HeaderMap, status: StatusCode, problem: &str) -> Response {
     respond(app, headers, "authorize.html", (status, "no-referrer"), context! { page => "problem", problem })
 }
 
-fn failed(app: &App, headers: &HeaderMap, error: &Error) -> Response {
+pub(super) fn failed(app: &App, headers: &HeaderMap, error: &Error) -> Response {
     if error.reason() == Reason::RateLimitExceeded {
         return problem(app, headers, StatusCode::TOO_MANY_REQUESTS, "often");
     }

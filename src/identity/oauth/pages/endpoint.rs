@@ -36,7 +36,7 @@ use crate::identity::{
 };
 
 /// Why a request of an application is refused (RFC 6749, 5.2).
-enum Fault {
+pub(super) enum Fault {
     Request,
     Client,
     Grant,
@@ -45,6 +45,8 @@ enum Fault {
     Unauthorized,
     GrantType,
     Scope,
+    /// The state of a device (RFC 8628, 3.5).
+    Device(&'static str),
     Other(Error),
 }
 
@@ -60,6 +62,10 @@ impl From<Failure> for Fault {
             Failure::Grant => Self::Grant,
             Failure::Request => Self::Request,
             Failure::Scope => Self::Scope,
+            Failure::Pending => Self::Device("authorization_pending"),
+            Failure::TooFast => Self::Device("slow_down"),
+            Failure::Denied => Self::Device("access_denied"),
+            Failure::Expired => Self::Device("expired_token"),
             Failure::Other(error) => Self::Other(error),
         }
     }
@@ -76,7 +82,7 @@ impl Fault {
         matches!(self, Self::Client | Self::Grant)
     }
 
-    fn response(self) -> Response {
+    pub(super) fn response(self) -> Response {
         let (status, code) = match self {
             Self::Request => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Client => (StatusCode::UNAUTHORIZED, "invalid_client"),
@@ -84,6 +90,7 @@ impl Fault {
             Self::Unauthorized => (StatusCode::BAD_REQUEST, "unauthorized_client"),
             Self::GrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
             Self::Scope => (StatusCode::BAD_REQUEST, "invalid_scope"),
+            Self::Device(code) => (StatusCode::BAD_REQUEST, code),
             Self::Other(error) => return refusal(error),
         };
         let mut response = answer(status, &json!({ "error": code }));
@@ -94,12 +101,12 @@ impl Fault {
     }
 }
 
-fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 /// Returns the client of a request, by its id and its secret in the header (RFC 6749, 2.3.1) or in the form, but not in both.
-async fn authenticated(
+pub(super) async fn authenticated(
     app: &App,
     headers: &HeaderMap,
     parameters: &Parameters,
@@ -134,7 +141,7 @@ fn basic(value: &HeaderValue) -> Option<(String, String)> {
 }
 
 /// Counts a request of an application, and takes it back unless the sender may be guessing.
-async fn counted<T>(
+pub(super) async fn counted<T>(
     app: &App,
     from: IpAddr,
     work: impl Future<Output = std::result::Result<T, Fault>>,
@@ -171,6 +178,10 @@ pub(super) async fn token(
             Some("refresh_token") => {
                 needs(GrantType::RefreshToken)?;
                 ops::refresh(&app, &client, &parameters).await
+            }
+            Some("urn:ietf:params:oauth:grant-type:device_code") => {
+                needs(GrantType::DeviceCode)?;
+                ops::exchange_device(&app, &client, &parameters, device.address).await
             }
             Some("client_credentials") => {
                 needs(GrantType::ClientCredentials)?;
