@@ -213,7 +213,7 @@ pub(crate) fn module() -> Module {
         .every(
             HOUR,
             "expire_oauth_codes",
-            "Removes authorization codes a day after they expired",
+            "Removes authorization codes and the codes of devices a day after they expired",
             jobs::expire_oauth_codes,
         )
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after SIGN_INS_KEPT", jobs::expire_sign_ins)

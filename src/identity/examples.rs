@@ -67,6 +67,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "confidential") => json!(true).into(),
         (_, "first_party") => json!(false).into(),
         ("OauthClient", "earlier_secret_expire_time") => Example::Omitted,
+        ("OauthClient" | "CreateOauthClientRequest", "account_id") => Example::Omitted,
         ("RotateOauthClientSecretRequest", "overlap_seconds") => json!(86_400).into(),
         ("CreateOauthClientResponse" | "RotateOauthClientSecretResponse", "secret") => {
             json!("mcs_2fJw9bR4tYp6LqXz").into()

@@ -109,7 +109,9 @@ const USED_CODES_KEPT: TimeDelta = TimeDelta::days(1);
 
 pub(super) async fn expire_oauth_codes(app: App) -> Result<usize> {
     let before = app.clock.now() - USED_CODES_KEPT;
-    in_batches(&app, |connection| Box::pin(oauth::delete_expired_codes(connection, before, BATCH))).await
+    let codes = in_batches(&app, |connection| Box::pin(oauth::delete_expired_codes(connection, before, BATCH))).await?;
+    let devices = in_batches(&app, |connection| Box::pin(oauth::device::delete_expired(connection, before, BATCH)));
+    Ok(codes + devices.await?)
 }
 
 pub(super) async fn expire_invitations(app: App) -> Result<usize> {

@@ -9,7 +9,7 @@ const ANONYMIZE_USER: &str = "email = 'erased-' || id || '@erased.invalid', name
     staff_role_id = NULL, second_factor_at = NULL, version = version + 1, \
     password_hash = '$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE'";
 
-pub(super) const TABLES: [Personal; 50] = [
+pub(super) const TABLES: [Personal; 53] = [
     // Before the memberships, with which personal access tokens end.
     Personal::of_account("service_keys", "account_id").erased(),
     Personal::of_user("service_keys", "user_id").erased(),
@@ -51,7 +51,10 @@ pub(super) const TABLES: [Personal; 50] = [
     Personal::of_user("sessions", "user_id").erased(),
     Personal::of_user("sessions", "ip_address").matching("user_id = $1").erased().not_exported(),
     Personal::of_account("sessions", "account_id").erased().not_exported(),
+    Personal::of_account("oauth_clients", "account_id").erased(),
     Personal::of_user("oauth_codes", "user_id").erased().not_exported(),
+    Personal::of_user("oauth_devices", "user_id").erased().not_exported(),
+    Personal::of_user("oauth_devices", "ip_address").matching("user_id = $1").erased().not_exported(),
     Personal::of_user("oauth_consents", "user_id").erased(),
     Personal::of_user("linked_identities", "user_id").erased(),
     Personal::of_user("linked_identities", "email").matching("user_id = $1").erased().not_exported(),

@@ -76,8 +76,8 @@ pub(super) const TABLES: [Retention; 16] = [
         &["remembered_devices"],
         "until they expire, SECOND_FACTOR_REMEMBERED after their beginning",
     ),
-    Retention::without_age(&["oauth_codes"], "until a day after they expired"),
-    Retention::without_age(&["oauth_clients"], "until an admin deletes them"),
+    Retention::without_age(&["oauth_codes", "oauth_devices"], "until a day after they expired"),
+    Retention::without_age(&["oauth_clients"], "until an admin deletes them, or until the erasure of the account"),
     Retention::without_age(&["signing_keys"], "until the tokens that a retired key signed have expired"),
     Retention::without_age(
         &["users", "members", "second_factors", "passkeys", "linked_identities", "oauth_consents"],

@@ -195,6 +195,14 @@ impl Templates {
             let rendered = self.environment.get_template("authorize.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "authorize.html")));
         }
+        for page in ["enter", "ask", "done"] {
+            let values = context! {
+                page, language => FALLBACK, nonce => "", csrf => "", user_code => "", is_wrong => true, client => "", email => "",
+                identity => ["openid"], scopes => [""], address => "", is_near => false, time => "", minutes => 0, allows => true,
+            };
+            let rendered = self.environment.get_template("device.html").and_then(|template| template.render(values));
+            faults.extend(rendered.err().map(|error| describe(&error, "device.html")));
+        }
         for content in &samples {
             for language in &self.languages {
                 let file = format!("{}.{language}.j2", content.template());

@@ -1,6 +1,8 @@
 //! Mainstay as an OpenID Connect provider: the flow of an application, the end of its access, and attacks.
 
 mod attacks;
+mod credentials;
+mod device;
 mod end;
 mod flow;
 mod judges;

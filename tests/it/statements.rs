@@ -112,7 +112,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("OauthClientService.ListOauthClients", 1),
     ("OauthClientService.RotateOauthClientSecret", 6),
     ("OauthClientService.UpdateOauthClient", 6),
-    ("OauthConsentService.DeleteOauthConsent", 6),
+    ("OauthConsentService.DeleteOauthConsent", 7),
     ("OauthConsentService.ListOauthConsents", 1),
     ("OperationService.CancelOperation", 9),
     ("OperationService.GetOperation", 1),

@@ -190,10 +190,10 @@ function readArrival(): Arrival {
 
 export const arrival = readArrival();
 
-/** The page of this server that waits for a sign-in, on behalf of an application; no other page. */
+/** The page of this server that waits for a sign-in, on behalf of an application or a device; no other page. */
 function readDestination(): string | undefined {
   const path = new URL(location.href).searchParams.get("return");
-  return path?.startsWith("/session/authorize?") ? path : undefined;
+  return path !== null && /^\/session\/(authorize|device)\?/.test(path) ? path : undefined;
 }
 
 const destination = readDestination();

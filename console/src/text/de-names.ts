@@ -53,7 +53,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle", "Verified": "Bestätigt", "Lapsed": "Erloschen",
-  "Authorization code": "Autorisierungscode", "Refresh token": "Refresh-Token",
+  "Authorization code": "Autorisierungscode", "Refresh token": "Refresh-Token", "Client credentials": "Client-Zugangsdaten", "Device code": "Gerätecode",
   // Operations.
   "Register application": "Anwendung registrieren", "Change application": "Anwendung ändern", "Delete application": "Anwendung löschen",
   "Replace secret": "Geheimnis erneuern", "Withdraw access": "Zugriff beenden",

@@ -169,7 +169,7 @@ diesel::table! {
         id -> Uuid, name -> Text, redirect_uris -> Array<Text>, grant_types -> Array<SmallInt>, scopes -> Array<Text>,
         is_first_party -> Bool, secret_hash -> Nullable<Binary>, earlier_secret_hash -> Nullable<Binary>,
         earlier_expires_at -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
-        updated_at -> Timestamptz, post_logout_redirect_uris -> Array<Text>,
+        updated_at -> Timestamptz, post_logout_redirect_uris -> Array<Text>, account_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -182,6 +182,14 @@ diesel::table! {
 diesel::table! {
     oauth_consents (user_id, client_id) {
         user_id -> Uuid, client_id -> Uuid, scopes -> Array<Text>, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    oauth_devices (code_hash) {
+        code_hash -> Binary, user_code_mac -> Binary, client_id -> Uuid, scopes -> Array<Text>, ip_address -> Text,
+        created_at -> Timestamptz, expires_at -> Timestamptz, interval_seconds -> SmallInt,
+        polled_at -> Nullable<Timestamptz>, is_allowed -> Nullable<Bool>, user_id -> Nullable<Uuid>,
+        session_id -> Nullable<Uuid>, member_id -> Nullable<Uuid>, grant_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -445,6 +453,7 @@ diesel::allow_tables_to_appear_in_same_query!(account_providers, accounts);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, members);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, users);
 diesel::joinable!(oauth_consents -> oauth_clients (client_id));
+diesel::allow_tables_to_appear_in_same_query!(oauth_clients, revocations);
 diesel::allow_tables_to_appear_in_same_query!(oauth_consents, oauth_clients);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);

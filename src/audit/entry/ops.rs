@@ -15,7 +15,7 @@ use crate::{
         model::{Entry, Filter, Order, Personal},
         store,
     },
-    identity::{service_key::ops as keys, user::ops as users},
+    identity::{oauth_client::ops as clients, service_key::ops as keys, user::ops as users},
 };
 
 /// Returns a page of entries, newest first, plus one more if another page follows, and the total unless paging by key.
@@ -54,14 +54,18 @@ fn check(filter: &Filter) -> Result<()> {
     if has_kind_only { Err(Error::field("resourceKind", "needs resourceId")) } else { Ok(()) }
 }
 
-/// An account sees who of the staff and which services acted on what it has, but not from where, nor why. Of what the keys of
-/// the account did, it sees everything.
+/// An account sees who of the staff and which services acted on what it has, but not from where, nor why. Of what the keys and
+/// the clients of the account did, it sees everything.
 async fn as_seen_by(connection: &Connection, visibility: Visibility, entries: Vec<Entry>) -> Result<Vec<Entry>> {
     let service = ActorKind::Service.number();
     let services: Vec<_> =
         entries.iter().filter(|entry| entry.actor_kind == service).flat_map(|entry| entry.actor).collect();
     let own = match visibility {
-        Visibility::Account(account) if !services.is_empty() => keys::of_account(connection, account, services).await?,
+        Visibility::Account(account) if !services.is_empty() => {
+            let mut own = keys::of_account(connection, account, services.clone()).await?;
+            own.extend(clients::of_account(connection, account, services).await?);
+            own
+        }
         _ => Vec::new(),
     };
     let outsiders = [ActorKind::Staff, ActorKind::Service, ActorKind::System].map(ActorKind::number);

@@ -19,6 +19,12 @@
 //! | `oauth-client-network` | wrong secrets of OAuth clients, and wrong codes and refresh tokens of public ones, from one network | 10 q per w | guessing |
 //! | `oauth-client-site` | the same from one /48 of IPv6 | 100 q per w | the same |
 //! | `oauth-code` | authorizations of applications by one user | 10 q per w | rows of codes |
+//! | `oauth-device-network` | codes of devices for one network | 10 q per w | rows of codes |
+//! | `oauth-device-site` | the same for one /48 of IPv6 | 100 q per w | the same |
+//! | `oauth-device-client` | codes of devices of one client | 1,000 q per w | the same, from many networks |
+//! | `user-code` | wrong user codes of one user | q per w | guessing |
+//! | `user-code-network` | wrong user codes from one network | 10 q per w | guessing as many users |
+//! | `user-code-site` | the same from one /48 of IPv6 | 100 q per w | the same |
 //! | `passkey-network` | wrong proofs by passkeys from one network | 10 q per w | verification of signatures |
 //! | `passkey-site` | wrong proofs by passkeys from one /48 of IPv6 | 100 q per w | the same |
 //!
@@ -34,7 +40,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::identity::{
-    auth::networks::KnownNetworks, config::IdentityConfig, credential::model::DeviceId, user::model::EmailAddress,
+    auth::networks::KnownNetworks, config::IdentityConfig, credential::model::DeviceId,
+    oauth_client::id::OauthClientId, user::model::EmailAddress,
 };
 use mainstay_kernel::{
     app::App,
@@ -142,6 +149,29 @@ pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
 pub(crate) async fn oauth_client(app: &App, from: IpAddr) -> Result<CountedAttempt> {
     let quota = login_attempts(app);
     let limits: Vec<_> = of_networks(["oauth-client-network", "oauth-client-site"], from, quota).collect();
+    app.limiter.attempt(&limits).await
+}
+
+/// Counts the codes of a device, which are stored.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if they can't be counted.
+pub(crate) async fn oauth_device(app: &App, client: OauthClientId, from: IpAddr) -> Result<()> {
+    let quota = login_attempts(app);
+    let mut limits: Vec<_> = of_networks(["oauth-device-network", "oauth-device-site"], from, quota).collect();
+    // Anyone can pretend to be a public client: the limit is far above what its devices need.
+    limits.push(AttemptLimit::new("oauth-device-client", client.0.as_bytes(), widened(widened(widened(quota)))));
+    app.limiter.attempt(&limits).await.map(drop)
+}
+
+/// Counts a user code that a user enters. The caller refunds it unless the code was wrong.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(crate) async fn user_code(app: &App, user: UserId, from: IpAddr) -> Result<CountedAttempt> {
+    let quota = login_attempts(app);
+    let mut limits: Vec<_> = of_networks(["user-code-network", "user-code-site"], from, quota).collect();
+    limits.push(AttemptLimit::new("user-code", user.0.as_bytes(), quota));
     app.limiter.attempt(&limits).await
 }
 

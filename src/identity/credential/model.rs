@@ -18,6 +18,8 @@
 //! | `mcd_…` | cancellation of a deletion: 256 bits derived from the id of its notice | SHA-256 |
 //! | `mcs_…` | secret of a client of OAuth: 256 random bits | SHA-256 |
 //! | `mac_…` | authorization code: 256 random bits | SHA-256 |
+//! | `mdc_…` | code of a device: 256 random bits | SHA-256 |
+//! | `XXXX-XXXX` | user code of a device: 8 random letters | a MAC |
 //! | `meu_…` | undoing that change: 256 other bits derived from its id | SHA-256 |
 //!
 //! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
@@ -53,6 +55,7 @@ const INVITATION: &str = "miv_";
 const DELETION: &str = "mcd_";
 const CLIENT_SECRET: &str = "mcs_";
 const AUTHORIZATION_CODE: &str = "mac_";
+const DEVICE_CODE: &str = "mdc_";
 
 /// The random bytes of a secret.
 pub type Random = [u8; 32];
@@ -176,6 +179,11 @@ pub fn write_authorization_code(random: &Random) -> SecretString {
     format!("{AUTHORIZATION_CODE}{}", URL_SAFE_NO_PAD.encode(random)).into()
 }
 
+/// Writes the code of a device.
+pub fn write_device_code(random: &Random) -> SecretString {
+    format!("{DEVICE_CODE}{}", URL_SAFE_NO_PAD.encode(random)).into()
+}
+
 /// The digits of the code of a sign-in by mail.
 pub const MAIL_CODE_DIGITS: usize = 8;
 
@@ -213,6 +221,15 @@ pub fn write_deletion(secret: &SecretKey, notice: Uuid) -> SecretString {
 
 fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(hmac::sign(&secret.mac(purpose), id.as_bytes()))
+}
+
+/// By what a token names the secret that its client has proved, without revealing the stored hash.
+pub type Fingerprint = [u8; 8];
+
+/// Returns the fingerprint of the stored hash of a secret.
+pub fn fingerprint(hash: &[u8]) -> Fingerprint {
+    let digest: [u8; 32] = Sha256::digest(hash).into();
+    std::array::from_fn(|index| digest[index])
 }
 
 /// Hashes a secret for storage. A slow hash would add nothing to 256 random bits.

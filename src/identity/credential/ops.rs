@@ -1,4 +1,4 @@
-//! Authenticates the caller by the credential sent: an access token or a service key.
+//! Authenticates the caller by the credential sent: an access token of a user or of a client of OAuth, or a service key.
 
 use std::net::IpAddr;
 
@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::identity::{
     credential::model as token,
+    oauth_client::ops as oauth_client,
     revocation::model::TokenClaims,
     service_key::ops as service_key,
     signing_key::ops as signing_key,
@@ -18,7 +19,7 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
 };
 
-/// The authenticator of the server: access tokens of users, and service keys.
+/// The authenticator of the server: access tokens of users and of clients of OAuth, and service keys.
 #[derive(Debug)]
 pub struct Credentials {
     app: App,
@@ -61,7 +62,10 @@ pub(crate) async fn verify(app: &App, credential: &str, from: Option<IpAddr>) ->
         }
         verified => verified?,
     };
-    verify_session(app, credential, access).await
+    match access.secret {
+        Some(secret) => oauth_client::verify(app, credential, access, secret).await,
+        None => verify_session(app, credential, access).await,
+    }
 }
 
 /// Checks in Postgres that neither the session, nor all sessions of the user, nor the membership have ended since the

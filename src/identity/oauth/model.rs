@@ -2,6 +2,8 @@
 
 mod logout;
 
+pub mod device;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::id::{SessionId, UserId};
@@ -9,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::{Url, form_urlencoded};
 
+use self::device::Agreement;
 use crate::identity::{
     member::id::MemberId,
     oauth_client::{id::OauthClientId, model::OauthClient},
@@ -243,6 +246,11 @@ pub struct Code {
 }
 
 impl Code {
+    /// Returns what the user has allowed.
+    pub fn agreement(&self) -> Agreement {
+        Agreement { user: self.user, session: self.session, member: self.member, scopes: self.scopes.clone() }
+    }
+
     /// Returns whether the sender of a request for tokens is the one that began the authorization (RFC 7636, 4.6).
     pub fn is_of(&self, redirect_uri: Option<&str>, verifier: Option<&str>) -> bool {
         let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -286,6 +294,7 @@ mod tests {
             scopes: vec!["support.tickets.read".to_owned()],
             is_confidential: true,
             is_first_party: false,
+            account: None,
             earlier_expires_at: None,
             version: 1,
             created_at: at(0),

@@ -9,7 +9,11 @@
 //! | `GET`, `POST /oauth2/logout` | begins a sign-out (OpenID Connect RP-Initiated Logout 1.0), and leads to the next page |
 //! | `GET /session/logout` | asks the person, or leads back to the application |
 //! | `POST /session/logout` | ends the session of the browser, by a form of that page |
-//! | `POST /oauth2/token` | exchanges a code or a refresh token |
+//! | `POST /oauth2/token` | exchanges a code or a refresh token, or issues a token to a client itself |
+//! | `POST /oauth2/device_authorization` | issues the codes of a device (RFC 8628) |
+//! | `GET /device` | leads to the page for the code of a device |
+//! | `GET /session/device` | asks the person for the code |
+//! | `POST /session/device` | takes the code, and then the decision, by forms of that page |
 //! | `GET`, `POST /oauth2/userinfo` | returns the person of an access token |
 //! | `POST /oauth2/introspect` | tells a confidential client what its access token is worth now (RFC 7662) |
 //! | `POST /oauth2/revoke` | ends the session of a token (RFC 7009) |
@@ -20,6 +24,7 @@
 //! Without `PUBLIC_URL`, which is the issuer, this service is no provider, and the pages are not found.
 
 mod authorize;
+mod device;
 mod endpoint;
 mod logout;
 
@@ -41,10 +46,11 @@ use crate::identity::{
 
 pub(super) const TOKEN: &str = "/oauth2/token";
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 10] {
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 13] {
     let limited = |page| bounded(page, DEADLINE);
     let decide = guarded(post(authorize::decide));
     let sign_out = guarded(post(logout::decide));
+    let decide_device = guarded(post(device::decide));
     [
         ("/.well-known/openid-configuration", get(metadata)),
         ("/.well-known/oauth-authorization-server", get(metadata)),
@@ -52,6 +58,9 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 10] {
         ("/session/authorize", limited(get(authorize::show)).merge(decide)),
         ("/oauth2/logout", limited(get(logout::begin).post(logout::begin_by_form))),
         (logout::PAGE, limited(get(logout::show)).merge(sign_out)),
+        (device::BEGIN, limited(post(device::begin))),
+        (device::SHORT, limited(get(device::enter))),
+        (device::PAGE, limited(get(device::show)).merge(decide_device)),
         (TOKEN, limited(post(endpoint::token))),
         ("/oauth2/userinfo", limited(get(endpoint::userinfo).post(endpoint::userinfo))),
         ("/oauth2/introspect", limited(post(endpoint::introspect))),
@@ -68,6 +77,7 @@ async fn metadata(State(app): State<App>) -> Response {
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/oauth2/authorize"),
         "token_endpoint": format!("{issuer}{TOKEN}"),
+        "device_authorization_endpoint": format!("{issuer}{}", device::BEGIN),
         "userinfo_endpoint": format!("{issuer}/oauth2/userinfo"),
         "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
         "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
@@ -76,7 +86,9 @@ async fn metadata(State(app): State<App>) -> Response {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code",
+        ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],

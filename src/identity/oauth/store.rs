@@ -1,5 +1,7 @@
 //! Codes and consents in SQL.
 
+pub mod device;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

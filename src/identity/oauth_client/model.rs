@@ -4,12 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     contract::Policies,
     error::{Error, Result},
+    id::AccountId,
     numbered::numbered,
     page::Key,
 };
 use url::Url;
 
-use crate::identity::{oauth_client::id::OauthClientId, role::model::check_scopes};
+use crate::identity::{oauth_client::id::OauthClientId, revocation::model::SubjectVersion, role::model::check_scopes};
 
 /// The scopes of OpenID Connect, which every client may ask for. They grant no method.
 pub const IDENTITY_SCOPES: [&str; 3] = ["openid", "profile", "email"];
@@ -24,6 +25,10 @@ numbered! {
         AuthorizationCode = 1,
         /// Refresh tokens.
         RefreshToken = 2,
+        /// The secret of the client, for tokens of the client itself.
+        ClientCredentials = 3,
+        /// A code of a device, about which a person decides on another one.
+        DeviceCode = 4,
     }
 }
 
@@ -37,6 +42,7 @@ pub struct Draft {
     pub scopes: Vec<String>,
     pub is_confidential: bool,
     pub is_first_party: bool,
+    pub account: Option<AccountId>,
 }
 
 /// New values of a client.
@@ -67,6 +73,8 @@ pub struct OauthClient {
     pub is_confidential: bool,
     /// Whether people are not asked for their consent.
     pub is_first_party: bool,
+    /// The account whose data the client reaches with a token of its own; `None` for a client of the platform.
+    pub account: Option<AccountId>,
     /// Until when the secret before the last rotation is accepted.
     pub earlier_expires_at: Option<DateTime<Utc>>,
     /// The version, which each change increments by one.
@@ -79,17 +87,28 @@ impl OauthClient {
     /// Creates a client.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for an unknown scope, another redirect URI, missing codes, and a public client of the operator.
+    /// `VALIDATION_FAILED` for an unknown scope, another redirect URI, grants that do not fit, and a public client of the operator.
     pub fn new(policies: &Policies, draft: Draft, now: DateTime<Utc>) -> Result<Self> {
+        let Draft {
+            name,
+            redirect_uris,
+            post_logout_redirect_uris,
+            grant_types,
+            scopes,
+            is_confidential,
+            is_first_party,
+            account,
+        } = draft;
         let client = Self {
             id: OauthClientId::generate(now),
-            name: draft.name,
-            redirect_uris: draft.redirect_uris,
-            post_logout_redirect_uris: draft.post_logout_redirect_uris,
-            grant_types: draft.grant_types,
-            scopes: draft.scopes,
-            is_confidential: draft.is_confidential,
-            is_first_party: draft.is_first_party,
+            name,
+            redirect_uris,
+            post_logout_redirect_uris,
+            grant_types,
+            scopes,
+            is_confidential,
+            is_first_party,
+            account,
             earlier_expires_at: None,
             version: 1,
             created_at: now,
@@ -123,15 +142,30 @@ impl OauthClient {
     }
 
     fn check(&self, policies: &Policies, prefix: &str) -> Result<()> {
-        check_scopes(policies, None, &self.scopes, &format!("{prefix}scopes"))?;
+        check_scopes(policies, self.account, &self.scopes, &format!("{prefix}scopes"))?;
         let uris = [("redirectUris", &self.redirect_uris), ("postLogoutRedirectUris", &self.post_logout_redirect_uris)];
         for (field, uris) in uris {
             for (index, uri) in uris.iter().enumerate() {
                 check_redirect_uri(uri).map_err(|fault| Error::field(format!("{prefix}{field}[{index}]"), fault))?;
             }
         }
-        if !self.grant_types.contains(&GrantType::AuthorizationCode) {
-            return Err(Error::field(format!("{prefix}grantTypes"), "must contain the authorization code"));
+        let grants = |fault| Err(Error::field(format!("{prefix}grantTypes"), fault));
+        if self.grant_types.iter().all(|grant| *grant == GrantType::RefreshToken) {
+            return grants("must contain a grant that begins the access");
+        }
+        if self.may_use(GrantType::ClientCredentials) && !self.is_confidential {
+            return grants("must not contain client credentials for a public client");
+        }
+        if self.account.is_some() && self.grant_types != [GrantType::ClientCredentials] {
+            return grants("must be client credentials alone for a client of an account");
+        }
+        let fault = match (self.may_use(GrantType::AuthorizationCode), self.redirect_uris.is_empty()) {
+            (true, true) => Some("must have an address for the authorization code"),
+            (false, false) => Some("must be empty without the authorization code"),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            return Err(Error::field(format!("{prefix}redirectUris"), fault));
         }
         if self.is_first_party && !self.is_confidential {
             // Any program on a device can pretend to be a public client (RFC 8252, 8.6).
@@ -173,6 +207,32 @@ impl OauthClient {
     /// Returns whether the client may use a grant.
     pub fn may_use(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
+    }
+
+    /// Returns the scopes of a token of the client itself: all if none is requested; `None` if the client lacks one.
+    pub fn own_scopes(&self, requested: Option<&str>) -> Option<Vec<String>> {
+        let Some(requested) = requested else { return Some(self.scopes.clone()) };
+        let mut scopes: Vec<String> = Vec::new();
+        for name in requested.split_ascii_whitespace() {
+            let scope = self.scopes.iter().find(|scope| *scope == name)?;
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        Some(scopes)
+    }
+
+    /// Returns the scopes that a token of the client itself can have, and could not have before.
+    pub fn gained<'c>(&'c self, before: Option<&'c Self>) -> impl Iterator<Item = &'c str> + Clone {
+        let scopes = if self.may_use(GrantType::ClientCredentials) { &self.scopes[..] } else { &[] };
+        let before = before.filter(|client| client.may_use(GrantType::ClientCredentials));
+        let had = move |scope: &String| before.is_some_and(|client| client.scopes.contains(scope));
+        scopes.iter().filter(move |scope| !had(scope)).map(String::as_str)
+    }
+
+    /// Returns the version on which cached uses of a token of the client itself depend.
+    pub fn current(&self) -> SubjectVersion {
+        SubjectVersion::new(self.id.0, self.version)
     }
 
     /// Returns the position in a list by creation time.
@@ -236,6 +296,7 @@ mod tests {
             scopes: vec!["support.tickets.read".to_owned()],
             is_confidential: true,
             is_first_party: false,
+            account: None,
         }
     }
 
@@ -330,6 +391,50 @@ mod tests {
         client.apply(policies(), patch, now).expect_err("nor later");
         let refresh = Draft { grant_types: vec![GrantType::RefreshToken], ..draft(&uris) };
         OauthClient::new(policies(), refresh, now).expect_err("nothing begins a session");
+    }
+
+    #[test]
+    fn the_grants_fit_the_client() {
+        let now = DateTime::UNIX_EPOCH;
+        let account = Some(AccountId(Uuid::from_u128(2)));
+        let itself = Draft { grant_types: vec![GrantType::ClientCredentials], ..draft(&[]) };
+        let is_valid = |draft: Draft| OauthClient::new(policies(), draft, now).is_ok();
+        assert!(is_valid(itself.clone()) && is_valid(Draft { account, ..itself.clone() }));
+        let both = vec![GrantType::AuthorizationCode, GrantType::ClientCredentials];
+        assert!(is_valid(Draft { grant_types: both.clone(), ..draft(&["https://a.example/back"]) }));
+        for (reason, draft) in [
+            ("no proof of who asks", Draft { is_confidential: false, ..itself.clone() }),
+            (
+                "nobody is led there",
+                Draft { grant_types: itself.grant_types.clone(), ..draft(&["https://a.example/"]) },
+            ),
+            ("nobody is led back", draft(&[])),
+            ("people of other accounts", Draft { account, grant_types: both, ..draft(&["https://a.example/back"]) }),
+            (
+                "a scope of the staff",
+                Draft { account, scopes: vec!["identity.oauth_clients.manage".to_owned()], ..itself },
+            ),
+        ] {
+            assert!(!is_valid(draft), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_the_client_has_scopes_of_the_client_alone() {
+        let scopes = ["support.tickets.read", "support.tickets.write"].map(str::to_owned).to_vec();
+        let draft = Draft { grant_types: vec![GrantType::ClientCredentials], scopes: scopes.clone(), ..draft(&[]) };
+        let client = OauthClient::new(policies(), draft, DateTime::UNIX_EPOCH).expect("valid");
+        assert_eq!(client.own_scopes(None), Some(scopes));
+        let twice = "support.tickets.write support.tickets.write";
+        assert_eq!(client.own_scopes(Some(twice)), Some(vec!["support.tickets.write".to_owned()]));
+        for wish in ["openid", "support.tickets.read identity.users.manage"] {
+            assert_eq!(client.own_scopes(Some(wish)), None, "{wish}");
+        }
+        let less = OauthClient { scopes: vec!["support.tickets.read".to_owned()], ..client.clone() };
+        assert_eq!(client.gained(Some(&less)).collect::<Vec<_>>(), ["support.tickets.write"]);
+        assert_eq!(client.gained(None).count() + less.gained(Some(&client)).count(), 2);
+        let of_people = OauthClient { grant_types: vec![GrantType::AuthorizationCode], ..client.clone() };
+        assert_eq!((client.gained(Some(&of_people)).count(), of_people.gained(None).count()), (2, 0));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use mainstay_kernel::{
     audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
+    id::AccountId,
     unit_of_work::Work,
 };
 use secrecy::ExposeSecret as _;
@@ -42,6 +43,7 @@ fn render(client: OauthClient) -> pb::OauthClient {
         create_time: Some(time(client.created_at)),
         update_time: Some(time(client.updated_at)),
         earlier_secret_expire_time: client.earlier_expires_at.map(time),
+        account_id: client.account.map(|account| account.to_string()),
     }
 }
 
@@ -58,8 +60,8 @@ fn grant_types(numbers: &[i32]) -> Vec<GrantType> {
     numbers.iter().filter_map(|number| GrantType::from_number(*number)).collect()
 }
 
-fn draft(message: pb::CreateOauthClientRequest) -> Draft {
-    Draft {
+fn draft(message: pb::CreateOauthClientRequest) -> Result<Draft> {
+    Ok(Draft {
         name: message.name,
         redirect_uris: message.redirect_uris,
         post_logout_redirect_uris: message.post_logout_redirect_uris,
@@ -67,7 +69,8 @@ fn draft(message: pb::CreateOauthClientRequest) -> Draft {
         scopes: message.scopes,
         is_confidential: message.confidential,
         is_first_party: message.first_party,
-    }
+        account: message.account_id.as_deref().map(AccountId::parse).transpose()?,
+    })
 }
 
 /// Reads the new values of the fields in `paths`.
@@ -80,7 +83,6 @@ fn patch(message: &pb::OauthClientPatch, paths: &[String]) -> Result<Patch> {
     for path in paths {
         match path.as_str() {
             "name" => patch.name = Some(message.name.clone().ok_or_else(|| required("name"))?),
-            "redirect_uris" if message.redirect_uris.is_empty() => return Err(required("redirectUris")),
             "redirect_uris" => patch.redirect_uris = Some(message.redirect_uris.clone()),
             "post_logout_redirect_uris" => {
                 patch.post_logout_redirect_uris = Some(message.post_logout_redirect_uris.clone());
@@ -102,7 +104,7 @@ impl OauthClientService for OauthClients {
         request: Request<pb::CreateOauthClientRequest>,
     ) -> Reply<pb::CreateOauthClientResponse> {
         let mut call = Call::admit(request)?;
-        let (policies, draft) = (&self.app.contract.policies, draft(std::mem::take(&mut call.message)));
+        let (policies, draft) = (&self.app.contract.policies, draft(std::mem::take(&mut call.message))?);
         call.write(&self.app, async move |work: &mut Work| {
             let (client, secret) = ops::create(work, policies, draft).await?;
             let secret = secret.map(|secret| secret.expose_secret().to_owned());

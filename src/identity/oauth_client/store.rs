@@ -1,19 +1,21 @@
 //! Registered clients in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types::Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use crate::{
     identity::oauth_client::{
         id::OauthClientId,
         model::{GrantType, OauthClient},
     },
-    schema::oauth_clients,
+    schema::{oauth_clients, revocations},
 };
 use mainstay_kernel::{
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
+    id::{AccountId, SessionId},
     page::{Page, Total},
 };
 
@@ -27,6 +29,7 @@ struct Row {
     grant_types: Vec<i16>,
     scopes: Vec<String>,
     is_first_party: bool,
+    account_id: Option<AccountId>,
     earlier_expires_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
@@ -49,6 +52,7 @@ fn read((row, secret): Found) -> Result<OauthClient> {
         scopes: row.scopes,
         is_confidential: secret.is_some(),
         is_first_party: row.is_first_party,
+        account: row.account_id,
         earlier_expires_at: row.earlier_expires_at,
         version: row.version,
         created_at: row.created_at,
@@ -66,6 +70,7 @@ impl From<&OauthClient> for Row {
             grant_types: client.grant_types.iter().map(|grant| grant.number()).collect(),
             scopes: client.scopes.clone(),
             is_first_party: client.is_first_party,
+            account_id: client.account,
             earlier_expires_at: client.earlier_expires_at,
             version: client.version,
             created_at: client.created_at,
@@ -116,6 +121,39 @@ pub async fn with_hashes(connection: &mut Connection, id: OauthClientId) -> Resu
     let found: Option<FoundWithHashes> = query.first(connection).await.optional()?;
     let Some((row, current, earlier)) = found else { return Ok(None) };
     Ok(Some((read((row, current.clone()))?, Hashes { current, earlier })))
+}
+
+/// Returns one client with the hashes of its secrets, unless a token of the client itself was revoked.
+pub async fn of_token(
+    connection: &mut Connection,
+    id: OauthClientId,
+    token: SessionId,
+) -> Result<Option<(OauthClient, Hashes)>> {
+    let revoked = diesel::dsl::exists(revocations::table.find(token.0));
+    let query = oauth_clients::table.filter(oauth_clients::id.eq(id)).filter(diesel::dsl::not(revoked));
+    let query = query.select((Row::as_select(), oauth_clients::secret_hash, oauth_clients::earlier_secret_hash));
+    let found: Option<FoundWithHashes> = query.first(connection).await.optional()?;
+    let Some((row, current, earlier)) = found else { return Ok(None) };
+    Ok(Some((read((row, current.clone()))?, Hashes { current, earlier })))
+}
+
+/// Returns those of some clients that are of an account.
+pub async fn of_account(connection: &Connection, account: AccountId, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    let ids = ids.into_iter().map(OauthClientId);
+    let clients = oauth_clients::table.filter(oauth_clients::account_id.eq(account));
+    let clients = clients.filter(oauth_clients::id.eq_any(ids)).select(oauth_clients::id);
+    let clients: Vec<OauthClientId> = clients.load(&mut &*connection).await?;
+    Ok(clients.into_iter().map(|id| id.0).collect())
+}
+
+/// Removes the clients of an account, whose tokens end on every instance; returns how many.
+pub async fn end_of_account(connection: &Connection, account: AccountId) -> Result<usize> {
+    // Other instances poll by the clock of Postgres.
+    const SQL: &str = "WITH ended AS (DELETE FROM oauth_clients WHERE account_id = $1 RETURNING id) \
+                       INSERT INTO revocations (subject, revoked_at) SELECT id, clock_timestamp() FROM ended \
+                       ON CONFLICT (subject) DO UPDATE SET epoch = NULL, kept_session_id = NULL, \
+                           revoked_at = excluded.revoked_at";
+    Ok(diesel::sql_query(SQL).bind::<SqlUuid, _>(account).execute(&mut &*connection).await?)
 }
 
 /// Returns a page of clients, newest first.

@@ -151,8 +151,8 @@ async fn present(connection: &Connection, policies: &Policies, permit: Permit, h
     Ok(permit.with_scopes(roles::scopes(connection, policies, member.role.assigned()).await?))
 }
 
-/// Checks that the caller may give these scopes to a key.
-fn check_given<'n>(
+/// Checks that the caller may give these scopes to a key, or to a client of OAuth.
+pub(crate) fn check_given<'n>(
     policies: &Policies,
     permit: &Permit,
     mut names: impl Iterator<Item = &'n str> + Clone,

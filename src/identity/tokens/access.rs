@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::identity::{
+    credential::model::Fingerprint,
     revocation::model::TokenClaims,
     role::id::RoleId,
     service_key::model::{admits, network_of},
@@ -38,6 +39,8 @@ pub struct Access {
     pub impersonator: Option<TokenClaims>,
     /// The networks of a service key.
     pub networks: Option<Arc<Networks>>,
+    /// The secret that a client of OAuth has proved for a token of its own.
+    pub secret: Option<Fingerprint>,
     /// The time of expiry.
     pub expires_at: DateTime<Utc>,
 }

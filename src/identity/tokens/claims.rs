@@ -8,6 +8,8 @@ use mainstay_kernel::contract::policy::{self, BuiltInRole};
 
 /// RFC 9068, 2.1: prevents any other JWT under the same keys from passing for an access token.
 pub(super) const TYPE: &str = "at+jwt";
+/// The role of a client of OAuth in a token of its own, which no user has.
+pub(super) const SERVICE: &str = "service";
 /// The type of ID tokens, which are no access tokens.
 pub(super) const ID_TYPE: &str = "JWT";
 
@@ -58,6 +60,9 @@ pub(super) struct Claims {
     /// The staff that acts in the name of the user (RFC 8693, 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) act: Option<Act>,
+    /// The fingerprint of the secret that a client has proved, in a token of the client itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<String>,
 }
 
 /// The member of the staff in an impersonation, with what the access token depends on, and whether it may write.

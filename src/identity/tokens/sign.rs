@@ -2,27 +2,29 @@
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use jsonwebtoken::{Algorithm, Header};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::identity::{
-    credential::model::RefreshClaim,
+    credential::model::{Fingerprint, RefreshClaim},
     member::model::Member,
-    oauth_client::model::IDENTITY_SCOPES,
+    oauth_client::model::{IDENTITY_SCOPES, OauthClient},
     role::model::Granted,
     session::model::{Grant, Method, Session},
     tokens::{
         Tokens,
         access::{Impersonator, Pair},
-        claims::{Act, Claims, ID_TYPE, TYPE, role_name},
+        claims::{Act, Claims, ID_TYPE, SERVICE, TYPE, role_name},
     },
     user::model::User,
 };
 use mainstay_kernel::{
     contract::policy,
     error::{Error, Result},
+    id::SessionId,
 };
 
 impl Tokens {
@@ -110,7 +112,49 @@ impl Tokens {
             needs_second_factor,
             confined: session.provider.is_some(),
             act: None,
+            secret: None,
         }
+    }
+
+    /// Issues the access token of a client of OAuth itself, which has proved a secret. `None` when no key can sign.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when the cryptographic library fails.
+    pub(crate) fn issue_to_client(
+        &self,
+        client: &OauthClient,
+        secret: Fingerprint,
+        scopes: &[String],
+    ) -> Result<Option<SecretString>> {
+        let (inner, now) = (&self.0, self.0.clock.now());
+        // The token is its own session, which ends with it.
+        let id = SessionId::generate(now);
+        let claims = Claims {
+            iss: inner.issuer.clone(),
+            aud: inner.issuer.clone(),
+            sub: client.id.0,
+            acct: client.account.map(|account| account.0),
+            mid: None,
+            mver: None,
+            role: SERVICE.to_owned(),
+            arole: None,
+            client_id: Some(client.id.0),
+            scope: Some(scopes.join(" ")),
+            rid: None,
+            rver: None,
+            sid: id.0,
+            epoch: 0,
+            jti: id.to_string(),
+            iat: now.timestamp(),
+            exp: now.timestamp() + inner.life.num_seconds(),
+            auth_time: 0,
+            amr: Vec::new(),
+            needs_second_factor: false,
+            confined: false,
+            act: None,
+            secret: Some(HEXLOWER.encode(&secret)),
+        };
+        self.sign(TYPE, &claims)
     }
 
     /// Returns those scopes of an application that the user has now, and those of OpenID Connect.

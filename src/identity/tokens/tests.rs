@@ -111,6 +111,7 @@ impl Fixture {
             needs_second_factor: false,
             confined: false,
             act: None,
+            secret: None,
         };
         claims(&mut ours);
         let mut head = Header::new(Algorithm::EdDSA);
@@ -227,6 +228,31 @@ fn a_token_without_the_required_second_factor_has_no_scope() {
     let access = fixture.tokens.verify(&fixture.access_of(&Granted::UntilSecondFactor)).expect("good");
     assert!(access.caller.scopes().is_empty());
     assert!(matches!(access.caller, Caller::User { sign_in, .. } if sign_in.needs_second_factor));
+}
+
+#[test]
+fn the_token_of_a_client_is_that_of_a_service() {
+    let fixture = fixture();
+    let service = |secret: Option<&str>, account: Option<Uuid>| {
+        let token = fixture.forge(
+            |_| {},
+            |claims| {
+                (claims.role, claims.scope) =
+                    ("service".into(), Some("support.tickets.read identity.oauth_clients.manage".into()));
+                (claims.acct, claims.mid, claims.mver) = (account, None, None);
+                claims.secret = secret.map(str::to_owned);
+            },
+        );
+        fixture.tokens.verify(&token)
+    };
+    let platform = service(Some("0011223344556677"), None).expect("good");
+    assert!(matches!(platform.caller, Caller::Service { account: None, .. }) && platform.caller.scopes().len() == 2);
+    assert_eq!(platform.secret, Some([0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]));
+    let of_account = service(Some("0011223344556677"), Some(Uuid::from_u128(3))).expect("good");
+    assert_eq!(of_account.caller.scopes().len(), 1, "what is of the staff is never granted for an account");
+    for secret in [None, Some("00"), Some("not hexadecimal!")] {
+        assert_eq!(service(secret, None), Err(TokenError::Forged), "{secret:?}");
+    }
 }
 
 #[test]

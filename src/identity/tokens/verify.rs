@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::HEXLOWER;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::identity::{
     credential::model::RefreshClaim,
@@ -14,14 +16,14 @@ use crate::identity::{
     tokens::{
         Tokens,
         access::{Access, TokenError},
-        claims::{Claims, ID_TYPE, TYPE, built_in_of, role_of},
+        claims::{Claims, ID_TYPE, SERVICE, TYPE, built_in_of, role_of},
     },
 };
 use mainstay_kernel::{
     caller::{Caller, Means, SignIn},
     contract::policy::{self, DeclaredScope, Scope},
     error::Result,
-    id::{AccountId, SessionId, UserId},
+    id::{AccountId, ServiceKeyId, SessionId, UserId},
 };
 
 /// The tolerated difference between the clocks of instances.
@@ -53,6 +55,9 @@ impl Tokens {
         if now >= expires_at + LEEWAY {
             return Err(TokenError::Expired);
         }
+        if claims.role == SERVICE {
+            return self.of_client(&claims, expires_at).ok_or(TokenError::Forged);
+        }
         let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
         let platform = role_of(&claims.role).ok_or(TokenError::Forged)?;
         let member = match (claims.acct, claims.mid, claims.mver) {
@@ -82,7 +87,35 @@ impl Tokens {
         let account = claims.acct.map(AccountId);
         let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
         let claims = TokenClaims { user, session, epoch: claims.epoch, member, role, key: None };
-        Ok(Access { caller, claims, impersonator, networks: None, expires_at })
+        Ok(Access { caller, claims, impersonator, networks: None, secret: None, expires_at })
+    }
+
+    /// Returns the content of the token of a client itself.
+    fn of_client(&self, claims: &Claims, expires_at: DateTime<Utc>) -> Option<Access> {
+        let secret = HEXLOWER.decode(claims.secret.as_ref()?.as_bytes()).ok()?.try_into().ok()?;
+        let account = claims.acct.map(AccountId);
+        let policies = self.0.policies;
+        let is_given = |name: &&str| {
+            let is = |scope: &DeclaredScope| scope.name.as_str() == *name && scope.is_of_accounts();
+            account.is_none() || policies.scopes().any(is)
+        };
+        let scopes = policies.declared(claims.scope.as_deref()?.split(' ').filter(is_given));
+        Some(Access {
+            caller: Caller::Service { id: ServiceKeyId(claims.sub), account, scopes },
+            // No user has the nil UUID. The version of the client is that at the check in Postgres.
+            claims: TokenClaims {
+                user: UserId(Uuid::nil()),
+                session: SessionId(claims.sid),
+                epoch: 0,
+                member: None,
+                role: None,
+                key: None,
+            },
+            impersonator: None,
+            networks: None,
+            secret: Some(secret),
+            expires_at,
+        })
     }
 
     /// Returns the client of an ID token, also of one that has expired (OpenID Connect RP-Initiated Logout 1.0, 2), as long as

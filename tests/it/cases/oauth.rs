@@ -74,6 +74,12 @@ fn clients() -> Vec<Case> {
                 draft["firstParty"] = true.into();
                 call(&scene.cast.admin, draft)
             };
+            "one of an account, for itself" => Status(201), |scene| {
+                let mut draft = with("grantTypes", json!(["OAUTH_GRANT_TYPE_CLIENT_CREDENTIALS"]));
+                draft["redirectUris"] = json!([]);
+                draft["accountId"] = scene.account().into();
+                call(&scene.cast.admin, draft)
+            };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, client_draft());
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, client_draft());
         }

@@ -57,7 +57,7 @@ async fn the_metadata_names_what_exists() {
         (&json!(ISSUER), &json!(["S256"]))
     );
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
-    for name in ["authorization", "token", "userinfo", "revocation", "end_session"] {
+    for name in ["authorization", "device_authorization", "token", "userinfo", "revocation", "end_session"] {
         let url = text(&metadata, &format!("{name}_endpoint"));
         let path = url.strip_prefix(ISSUER).expect("of the issuer");
         assert_ne!(stage.browser.open(path).await.status, 404, "{path}");

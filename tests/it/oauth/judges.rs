@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{CALLBACK, SIGNED_OUT, agree, ask, client, client_draft, sign_out, signed_in, text};
+use super::{CALLBACK, SIGNED_OUT, agree, ask, client, client_draft, device::connect, sign_out, signed_in, text};
 use crate::support::{Actor, TestApp, oidc::Browser};
 
 #[expect(clippy::disallowed_methods, reason = "how `make test` passes the paths of the packages")]
@@ -52,25 +52,39 @@ impl Drop for Running {
     }
 }
 
-/// Signs a customer in with a client, and checks what the client has got. Returns it with the browser.
-async fn judge(command: impl FnOnce(&[String]) -> Command, ends_its_session: bool) -> (TestApp, Browser, Value) {
+/// Signs a customer in with a client, and checks what the client has got. A client with all grants connects a device, too, and
+/// ends its first session. Returns what the client has got with the browser.
+async fn judge(command: impl FnOnce(&[String]) -> Command, has_all_grants: bool) -> (TestApp, Browser, Value) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let issuer = format!("http://{}", listener.local_addr().expect("an address"));
     let builder = TestApp::builder().set("PUBLIC_URL", issuer.as_str()).listen(listener);
     let (app, cast) = builder.start_with_cast().await;
-    let client = client(&cast, client_draft()).await;
+    let mut draft = client_draft();
+    let more = ["OAUTH_GRANT_TYPE_CLIENT_CREDENTIALS", "OAUTH_GRANT_TYPE_DEVICE_CODE"].map(Value::from);
+    draft["grantTypes"].as_array_mut().expect("grants").extend(more);
+    let client = client(&cast, draft).await;
     let mut browser = signed_in(&app, &cast.customer).await;
     let mut running = Running::start(command(&[issuer.clone(), client.id, client.secret, CALLBACK.to_owned()]));
     let url = running.line();
     let path = url.strip_prefix(&issuer).unwrap_or_else(|| panic!("not of the issuer: {url:?}"));
     let back = agree(&mut browser, path).await;
     running.tell(&back);
+    if has_all_grants {
+        let url = running.line();
+        let path = url.strip_prefix(&issuer).unwrap_or_else(|| panic!("not of the issuer: {url:?}"));
+        connect(&mut browser, path).await;
+    }
     let line = running.line();
     let got: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
     let user = cast.customer.as_user();
     assert_eq!((&got["sub"], &got["email"]), (&json!(user.id), &json!(user.email)), "{got}");
+    let others = if has_all_grants { &["itself", "device"][..] } else { &["itself"] };
+    for name in others {
+        let caller = Actor::bearer(&app.endpoint, got[name].as_str().expect("a token"));
+        caller.rest("TicketService.ListTickets", json!({})).await.success();
+    }
     let caller = Actor::bearer(&app.endpoint, got["access"].as_str().expect("a token"));
-    if ends_its_session {
+    if has_all_grants {
         caller.rest("TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");
     } else {
         caller.rest("TicketService.ListTickets", json!({})).await.success();

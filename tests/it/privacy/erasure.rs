@@ -136,6 +136,11 @@ async fn the_keys_of_an_account_end_when_its_erasure_begins() {
     let created = scene.cast.customer.rest(KEY, draft.clone()).await.success();
     let key = Actor::bearer(&app.endpoint, created.text("/secret"));
     key.rest(LIST, json!({})).await.success();
+    let client = json!({
+        "accountId": account, "name": "A client", "grantTypes": ["OAUTH_GRANT_TYPE_CLIENT_CREDENTIALS"],
+        "scopes": ["support.tickets.read"], "confidential": true,
+    });
+    let client = scene.cast.admin.rest("OauthClientService.CreateOauthClient", client).await.success().id();
     let id = request(&scene.cast.customer, of_account(&scene.cast.customer)).await;
     scene.cast.admin.rest(KEY, draft).await.failure("DELETION_SCHEDULED");
     key.rest(LIST, json!({})).await.success();
@@ -152,6 +157,10 @@ async fn the_keys_of_an_account_end_when_its_erasure_begins() {
          WHERE account_id = '{account}' AND service_keys.revoked_at IS NOT NULL AND epoch IS NULL"
     );
     assert_eq!(app.database.number(&revoked).await, 1);
+    let ended = format!(
+        "SELECT count(*) FROM revocations WHERE subject = '{client}' AND NOT EXISTS (SELECT FROM oauth_clients WHERE id = subject)"
+    );
+    assert_eq!(app.database.number(&ended).await, 1);
     let since = std::time::Instant::now();
     eventually("the key is refused", async || key.rest(LIST, json!({})).await.reason == "INVALID_TOKEN").await;
     assert!(since.elapsed() < std::time::Duration::from_secs(15), "before the cache asks Postgres by itself");

@@ -1,5 +1,5 @@
 """Signs a person in with PyPI's Authlib. Arguments: the issuer, the id and the secret of the client, and the redirect URI. Prints
-the URL for the browser, reads the URL to which it was led, and prints what the client has got."""
+the URL for the browser, reads the URL to which it was led, and prints what the client has got, also for itself."""
 
 import json
 import sys
@@ -35,4 +35,7 @@ token = app.fetch_access_token(
 claims = app.parse_id_token(token, begun["nonce"])
 person = app.userinfo(token=token)
 assert person["sub"] == claims["sub"], person
-print(json.dumps({"sub": claims["sub"], "email": person["email"], "access": token["access_token"]}), flush=True)
+session = OAuth2Session(client_id, secret, scope="support.tickets.read")
+itself = session.fetch_token(app.load_server_metadata()["token_endpoint"], grant_type="client_credentials")
+got = {"sub": claims["sub"], "email": person["email"], "access": token["access_token"], "itself": itself["access_token"]}
+print(json.dumps(got), flush=True)

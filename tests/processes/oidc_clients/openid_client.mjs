@@ -1,6 +1,8 @@
 // Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
-// redirect URIs after the sign-in and after the sign-out. Prints the URL for the browser, reads the URL to which it was led, and
-// prints what the client has got, with the URL that signs the person out.
+// Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
+// redirect URIs after the sign-in and after the sign-out. Prints the URL for the browser, reads the URL to which it was led, prints
+// the URL for the code of a device, and prints what the client has got, also for itself and for the device, with the URL that signs
+// the person out.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline/promises";
@@ -32,6 +34,11 @@ const { sub } = tokens.claims();
 const person = await client.fetchUserInfo(config, tokens.access_token, sub);
 const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token);
 await client.tokenRevocation(config, refreshed.refresh_token);
+const itself = await client.clientCredentialsGrant(config, { scope: "support.tickets.read" });
+const codes = await client.initiateDeviceAuthorization(config, { scope: "openid support.tickets.read" });
+console.log(codes.verification_uri_complete);
+const device = await client.pollDeviceAuthorizationGrant(config, codes);
+const [access, own, ofDevice] = [refreshed, itself, device].map(({ access_token }) => access_token);
 const state = client.randomState();
 const signOut = client.buildEndSessionUrl(config, { id_token_hint: tokens.id_token, post_logout_redirect_uri, state });
-console.log(JSON.stringify({ sub, email: person.email, access: refreshed.access_token, signOut, state }));
+console.log(JSON.stringify({ sub, email: person.email, access, itself: own, device: ofDevice, signOut, state }));

@@ -32,6 +32,7 @@ use crate::{
         },
         mails::DeletionDone,
         member::store as members,
+        oauth_client::store as oauth_clients,
         service_key::store as service_keys,
         session::ops as session,
         user::{model::User, ops as user, store as users},
@@ -191,6 +192,10 @@ async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject
         }
         Ended::Account(account) => {
             service_keys::revoke_of_account(connection, account.id, now).await?;
+            let clients = oauth_clients::end_of_account(connection, account.id).await?;
+            if clients > 0 {
+                store::add_rows(connection, id, &erased("oauth_clients", clients)).await?;
+            }
             accounts::update(connection, &account.with_deletion(Some(now), now)).await?;
         }
     }
@@ -199,14 +204,18 @@ async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject
         if ended == 0 {
             break;
         }
-        let rows = i64::try_from(ended).unwrap_or(i64::MAX);
-        let report = ErasedRows { table: "members".to_owned(), action: Action::Erased, rows, reason: String::new() };
-        store::add_rows(connection, id, &report).await?;
+        store::add_rows(connection, id, &erased("members", ended)).await?;
     }
     store::update(connection, &deletion.begin()).await?;
     queue::enqueue_at(connection, &EraseData { deletion: id }, now + SETTLING).await?;
     work.audit(Record::about("identity.deletion", Some(id.0), subject.account()));
     Ok(())
+}
+
+/// Returns the report about rows that end with the access.
+fn erased(table: &str, rows: usize) -> ErasedRows {
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    ErasedRows { table: table.to_owned(), action: Action::Erased, rows, reason: String::new() }
 }
 
 async fn postpone(app: &App, deletion: Deletion) -> Result<()> {

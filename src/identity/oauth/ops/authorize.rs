@@ -4,7 +4,6 @@ use aws_lc_rs::hmac;
 use data_encoding::HEXLOWER;
 use mainstay_kernel::{
     app::App,
-    audit::Record,
     caller::Visibility,
     database::Connection,
     error::{Reason, Result},
@@ -13,6 +12,7 @@ use mainstay_kernel::{
 };
 use secrecy::ExposeSecret as _;
 
+use super::consent::agree;
 use crate::{
     identity::{
         account::store as accounts,
@@ -74,20 +74,10 @@ pub(crate) async fn authorize(
     decision: Option<Decision<'_>>,
 ) -> Result<Outcome> {
     let needs = |refusal, otherwise| Ok(if request.is_silent { Outcome::Refused(refusal) } else { otherwise });
-    let Some(refresh_token) = refresh_token else { return needs(Refusal::LoginRequired, Outcome::SignIn) };
-    let session = match session::of_token(app, refresh_token).await {
+    let session = match visitor(app, refresh_token).await? {
         Ok(session) => session,
-        Err(error) if error.reason() == Reason::SecondFactorRequired => {
-            return needs(Refusal::LoginRequired, Outcome::SecondFactor);
-        }
-        Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
-            return needs(Refusal::LoginRequired, Outcome::SignIn);
-        }
-        // The account has begun to require its provider since the sign-in.
-        Err(error) if error.reason() == IdentityReason::ProviderRequired => {
-            return needs(Refusal::LoginRequired, Outcome::SignIn);
-        }
-        Err(error) => return Err(error),
+        Err(Absent::SignIn) => return needs(Refusal::LoginRequired, Outcome::SignIn),
+        Err(Absent::SecondFactor) => return needs(Refusal::LoginRequired, Outcome::SecondFactor),
     };
     if request.signed_in_since.is_some_and(|since| session.authenticated_at < since) {
         return needs(Refusal::LoginRequired, Outcome::SignIn);
@@ -133,6 +123,33 @@ async fn asked(app: &App, session: &Session) -> Result<Asked> {
     read.await
 }
 
+/// Why a browser has no session that can decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// The person must sign in.
+    SignIn,
+    /// The person must add a second factor.
+    SecondFactor,
+}
+
+/// Returns the session of a browser with a refresh token.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub(super) async fn visitor(app: &App, refresh_token: Option<&str>) -> Result<std::result::Result<Session, Absent>> {
+    let Some(refresh_token) = refresh_token else { return Ok(Err(Absent::SignIn)) };
+    match session::of_token(app, refresh_token).await {
+        Ok(session) => Ok(Ok(session)),
+        Err(error) if error.reason() == Reason::SecondFactorRequired => Ok(Err(Absent::SecondFactor)),
+        Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
+            Ok(Err(Absent::SignIn))
+        }
+        // The account has begun to require its provider since the sign-in.
+        Err(error) if error.reason() == IdentityReason::ProviderRequired => Ok(Err(Absent::SignIn)),
+        Err(error) => Err(error),
+    }
+}
+
 fn key(app: &App) -> hmac::Key {
     app.secret.mac("oauth consents v1")
 }
@@ -173,14 +190,7 @@ async fn issue(
     let account = session.account.map(|own| own.account);
     let store = app.database.transaction(async move |work: &mut Work| {
         if is_new_consent {
-            let connection = work.connection().await?;
-            let mut scopes = store::find_consent(connection, user, id).await?;
-            let new: Vec<_> = row.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect();
-            scopes.extend(new);
-            store::put_consent(connection, user, id, &scopes, now).await?;
-            let is_staff = users::get(connection, Visibility::All, user).await?.role != Role::Customer;
-            let record = Record::about("identity.oauth_consent", Some(id.0), account).by(user, is_staff);
-            work.audit(record.with("scopes", scopes));
+            agree(work, id, (user, account), &row.scopes).await?;
         }
         let insert = async move |connection: &Connection| store::insert_code(connection, row, hash).await;
         work.write(insert).await

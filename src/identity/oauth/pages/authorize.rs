@@ -31,7 +31,7 @@ use crate::{
 };
 
 const PAGE: &str = "/session/authorize";
-const SIGN_IN: &str = "/console/?";
+pub(super) const SIGN_IN: &str = "/console/?";
 
 /// `GET /oauth2/authorize`.
 pub(super) async fn begin(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {

@@ -31,12 +31,12 @@ use crate::identity::{
     oauth_client::{
         id::OauthClientId,
         model::{GrantType, OauthClient},
-        ops as client,
+        ops::{self as client, Authenticated},
     },
 };
 
 /// Why a request of an application is refused (RFC 6749, 5.2).
-enum Fault {
+pub(super) enum Fault {
     Request,
     Client,
     Grant,
@@ -44,6 +44,9 @@ enum Fault {
     Ended,
     Unauthorized,
     GrantType,
+    Scope,
+    /// The state of a device (RFC 8628, 3.5).
+    Device(&'static str),
     Other(Error),
 }
 
@@ -58,6 +61,11 @@ impl From<Failure> for Fault {
         match failure {
             Failure::Grant => Self::Grant,
             Failure::Request => Self::Request,
+            Failure::Scope => Self::Scope,
+            Failure::Pending => Self::Device("authorization_pending"),
+            Failure::TooFast => Self::Device("slow_down"),
+            Failure::Denied => Self::Device("access_denied"),
+            Failure::Expired => Self::Device("expired_token"),
             Failure::Other(error) => Self::Other(error),
         }
     }
@@ -74,13 +82,15 @@ impl Fault {
         matches!(self, Self::Client | Self::Grant)
     }
 
-    fn response(self) -> Response {
+    pub(super) fn response(self) -> Response {
         let (status, code) = match self {
             Self::Request => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Client => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::Grant | Self::Ended => (StatusCode::BAD_REQUEST, "invalid_grant"),
             Self::Unauthorized => (StatusCode::BAD_REQUEST, "unauthorized_client"),
             Self::GrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+            Self::Scope => (StatusCode::BAD_REQUEST, "invalid_scope"),
+            Self::Device(code) => (StatusCode::BAD_REQUEST, code),
             Self::Other(error) => return refusal(error),
         };
         let mut response = answer(status, &json!({ "error": code }));
@@ -91,16 +101,16 @@ impl Fault {
     }
 }
 
-fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 /// Returns the client of a request, by its id and its secret in the header (RFC 6749, 2.3.1) or in the form, but not in both.
-async fn authenticated(
+pub(super) async fn authenticated(
     app: &App,
     headers: &HeaderMap,
     parameters: &Parameters,
-) -> std::result::Result<OauthClient, Fault> {
+) -> std::result::Result<Authenticated, Fault> {
     let (id, secret) = match (headers.get(header::AUTHORIZATION), parameters.get("client_secret")) {
         (Some(_), Some(_)) => return Err(Fault::Request),
         (Some(value), None) => {
@@ -131,7 +141,7 @@ fn basic(value: &HeaderValue) -> Option<(String, String)> {
 }
 
 /// Counts a request of an application, and takes it back unless the sender may be guessing.
-async fn counted<T>(
+pub(super) async fn counted<T>(
     app: &App,
     from: IpAddr,
     work: impl Future<Output = std::result::Result<T, Fault>>,
@@ -157,12 +167,26 @@ pub(super) async fn token(
     let (device, from) = origin_of(address, &headers);
     let issue = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let client = authenticated(&app, &headers, &parameters).await?;
+        let (client, secret) = authenticated(&app, &headers, &parameters).await?;
+        let needs = |grant| if client.may_use(grant) { Ok(()) } else { Err(Fault::Unauthorized) };
         let issued = match parameters.get("grant_type") {
             None => return Err(Fault::Request),
-            Some("authorization_code") => ops::exchange(&app, &client, &parameters, device.address).await,
-            Some("refresh_token") if !client.may_use(GrantType::RefreshToken) => return Err(Fault::Unauthorized),
-            Some("refresh_token") => ops::refresh(&app, &client, &parameters).await,
+            Some("authorization_code") => {
+                needs(GrantType::AuthorizationCode)?;
+                ops::exchange(&app, &client, &parameters, device.address).await
+            }
+            Some("refresh_token") => {
+                needs(GrantType::RefreshToken)?;
+                ops::refresh(&app, &client, &parameters).await
+            }
+            Some("urn:ietf:params:oauth:grant-type:device_code") => {
+                needs(GrantType::DeviceCode)?;
+                ops::exchange_device(&app, &client, &parameters, device.address).await
+            }
+            Some("client_credentials") => {
+                needs(GrantType::ClientCredentials)?;
+                ops::issue_to_client(&app, &client, secret.ok_or(Fault::Client)?, &parameters).await
+            }
             Some(_) => return Err(Fault::GrantType),
         };
         issued.map_err(|failure| Fault::from(failure).of(&client))
@@ -174,11 +198,11 @@ pub(super) async fn token(
 }
 
 fn render(issued: &Issued) -> serde_json::Value {
-    let refresh = issued.has_refresh_token.then(|| issued.pair.refresh.expose_secret());
+    let refresh = issued.refresh.as_ref().map(|token| token.expose_secret());
     let mut body = Map::new();
-    body.insert("access_token".to_owned(), json!(issued.pair.access.expose_secret()));
+    body.insert("access_token".to_owned(), json!(issued.access.expose_secret()));
     body.insert("token_type".to_owned(), json!("Bearer"));
-    body.insert("expires_in".to_owned(), json!(issued.pair.expires_in.num_seconds()));
+    body.insert("expires_in".to_owned(), json!(issued.expires_in.num_seconds()));
     body.insert("scope".to_owned(), json!(issued.scope));
     body.extend(refresh.map(|token| ("refresh_token".to_owned(), json!(token))));
     body.extend(issued.id_token.as_ref().map(|token| ("id_token".to_owned(), json!(token.expose_secret()))));
@@ -195,7 +219,7 @@ pub(super) async fn revoke(
     let (_, from) = origin_of(address, &headers);
     let end = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let client = authenticated(&app, &headers, &parameters).await?;
+        let (client, _) = authenticated(&app, &headers, &parameters).await?;
         Ok(ops::end(&app, &client, parameters.get("token").ok_or(Fault::Request)?).await?)
     };
     match counted(&app, from, end).await {
@@ -215,7 +239,7 @@ pub(super) async fn introspect(
     let (_, from) = origin_of(address, &headers);
     let inspect = async {
         let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let client = authenticated(&app, &headers, &parameters).await?;
+        let (client, _) = authenticated(&app, &headers, &parameters).await?;
         if !client.is_confidential {
             return Err(Fault::Client);
         }
@@ -227,7 +251,7 @@ pub(super) async fn introspect(
                 json!({
                     "active": true,
                     "client_id": client.id.0,
-                    "sub": token.user.0,
+                    "sub": token.subject,
                     "scope": token.scope,
                     "exp": token.expires_at.timestamp(),
                     "iss": issuer,

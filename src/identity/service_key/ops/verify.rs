@@ -117,6 +117,7 @@ fn of_key(key: &ServiceKey, caller: Caller, end: DateTime<Utc>) -> Access {
         },
         impersonator: None,
         networks: None,
+        secret: None,
         // The cache adds the leeway for clocks, which the end of a key does not have.
         expires_at: end - LEEWAY,
     }

@@ -7,12 +7,13 @@ use uuid::Uuid;
 use crate::{
     identity::{
         member::model::AccountRole,
+        oauth_client::id::OauthClientId,
         user::{
             model::{Contact, Language, Role},
             store::members_of,
         },
     },
-    schema::{members, service_keys, users},
+    schema::{members, oauth_clients, service_keys, users},
 };
 use mainstay_kernel::{
     database::{Connection, integrity::corrupt},
@@ -43,7 +44,7 @@ async fn of_member(
 }
 
 /// Returns the mail address and language of a principal or, if it is a customer who has left the account or was deactivated, or a
-/// key of the account, of the longest-standing active owner, or else of the deactivated member: mail about money must reach the
+/// key or a client of the account, of the longest-standing active owner, or else of the deactivated member: mail about money must reach the
 /// account. Staff and services of the platform have none.
 pub async fn contact_or_owner(
     connection: &mut Connection,
@@ -57,7 +58,9 @@ pub async fn contact_or_owner(
     let customer =
         users::table.find(UserId(principal)).filter(users::role.eq(Role::Customer.number())).select(users::id);
     let key = service_keys::table.find(ServiceKeyId(principal)).filter(service_keys::account_id.eq(account));
-    let is_of_account = diesel::select(exists(customer).or(exists(key.select(service_keys::id))));
+    let client = oauth_clients::table.find(OauthClientId(principal)).filter(oauth_clients::account_id.eq(account));
+    let service = exists(key.select(service_keys::id)).or(exists(client.select(oauth_clients::id)));
+    let is_of_account = diesel::select(exists(customer).or(service));
     if !is_of_account.get_result::<bool>(connection).await? {
         return Ok(deactivated);
     }
