@@ -4,6 +4,7 @@ mod attacks;
 mod end;
 mod flow;
 mod judges;
+mod pages;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};

@@ -19,11 +19,20 @@ macro_rules! built_in {
 /// The files that all templates need.
 const SHARED_FILES: &[(&str, &str)] = built_in![
     "authorize.html" "layout.html" "layout.txt" "page.html" "page_style.html" "parts.html" "parts.txt"
+    "sign_in.html"
 ];
 
 /// Their names.
-pub(super) const SHARED: [&str; 7] =
-    ["authorize.html", "layout.html", "layout.txt", "page.html", "page_style.html", "parts.html", "parts.txt"];
+pub(super) const SHARED: [&str; 8] = [
+    "authorize.html",
+    "layout.html",
+    "layout.txt",
+    "page.html",
+    "page_style.html",
+    "parts.html",
+    "parts.txt",
+    "sign_in.html",
+];
 
 /// The maximum size of a template file, in bytes; a larger file is a mistake.
 const MAX_BYTES: u64 = 256 << 10;
