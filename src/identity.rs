@@ -150,6 +150,7 @@ pub(crate) fn module() -> Module {
         .queue::<ExportData>()
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())
+        .pages(browser::form_pages())
         .pages(oauth::pages::pages())
         .contribute(TokenIssuer(|config| config.section::<IdentityConfig>().issuer.clone()))
         .command::<signing_key::command::Keys>()

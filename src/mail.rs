@@ -19,7 +19,7 @@ pub mod templates;
 mod text;
 pub mod transport;
 
-pub(crate) use pages::respond;
+pub(crate) use pages::{minutes, respond, respond_with_script};
 
 use std::sync::Arc;
 

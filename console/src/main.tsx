@@ -1,11 +1,10 @@
-/** The console: the sign-in, or the shell with its pages. */
+/** The console: the shell with its pages. Without a session, the page of the sign-in follows. */
 
 import { lazy, StrictMode, Suspense, useEffect, useState, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 
-import { resume, sessionGeneration, sessionState, subscribe } from "./api/session";
+import { resume, sessionGeneration, sessionState, signInPage, subscribe } from "./api/session";
 import { keepFocus } from "./shell/focus";
-import { SignIn } from "./shell/sign-in";
 import { LanguageContext, ready, useLanguage } from "./text";
 import { Problem } from "./ui/problem";
 import "./style/index.css";
@@ -18,7 +17,7 @@ function Console() {
   const generation = useSyncExternalStore(subscribe, sessionGeneration);
   return (
     <LanguageContext value={language}>
-      {session === "out" && <SignIn />}
+      {session === "out" && <Leaving />}
       {(session === "in" || session === "limited") && <Suspense fallback={<Starting />}><SignedIn key={`${session}${generation}`} isLimited={session === "limited"} /></Suspense>}
       {session === "unknown" && <Starting />}
     </LanguageContext>
@@ -35,6 +34,11 @@ function Starting() {
     if (sessionState() === "unknown") start();
   }, []);
   if (error !== undefined) return <main className="starting"><Problem error={error} onRetry={start} /></main>;
+  return <main className="starting" aria-busy="true" />;
+}
+
+function Leaving() {
+  useEffect(() => location.replace(signInPage()), []);
   return <main className="starting" aria-busy="true" />;
 }
 

@@ -313,7 +313,7 @@ export function actions(made) {
     },
     {
       name: "a wrong password is told, and the address that was asked for comes after the sign-in",
-      options: { signedIn: false },
+      options: { signedIn: false, refused: [422] },
       run: async (page) => {
         await go(page, `/tickets/${tickets[1].id}`);
         await page.fill("[name=email]", "nobody@example.com");

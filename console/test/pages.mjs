@@ -1,6 +1,6 @@
 // Every page, in both themes and both widths; in German once.
 
-import { go, NARROW, open, settled, signIn, sound, WIDE } from "./browser.mjs";
+import { go, NARROW, open, same, settled, signIn, sound, WIDE } from "./browser.mjs";
 import { becomes } from "./wait.mjs";
 
 const MAX_FIRST_PAGE_BYTES = 180_000;
@@ -71,7 +71,7 @@ export function looks(made) {
       if (faults.length > 0) throw new Error(faults.join("\n"));
     },
   };
-  return [every, SIGN_IN, GERMAN, FIRST];
+  return [every, SIGN_IN, PLAIN, GERMAN, FIRST];
 }
 
 async function look(page, name, path) {
@@ -86,15 +86,40 @@ async function look(page, name, path) {
 }
 
 const SIGN_IN = {
-  name: "the sign-in page, in both themes",
+  name: "the sign-in page, in both themes and both widths",
   options: { signedIn: false },
   run: async (page) => {
-    for (const theme of ["light", "dark"]) {
+    for (const [theme, size] of WAYS) {
       await page.emulateMedia({ colorScheme: theme });
+      await page.setViewportSize(size);
       await go(page, "/tickets");
       await page.waitForSelector(".sign-in h1");
       await sound(page, "the sign-in");
-      await shot(page, `sign-in-${theme}`);
+      await shot(page, `sign-in-${theme}-${size.width}`);
+    }
+  },
+};
+
+const PLAIN = {
+  name: "a person signs in without JavaScript",
+  options: { signedIn: false },
+  run: async (page) => {
+    const context = await page.context().browser().newContext({ javaScriptEnabled: false, viewport: NARROW, locale: "de-DE" });
+    try {
+      const plain = await context.newPage();
+      await plain.goto(`${page.origin}/session/sign-in?return=%2Fconsole%2Ftickets`);
+      same(await plain.getByRole("button", { name: "Mit einem Passkey anmelden" }).count(), 0, "buttons that need a script");
+      const enter = async (password) => {
+        await plain.getByLabel("Passwort").fill(password);
+        await plain.getByRole("button", { name: "Anmelden", exact: true }).click();
+      };
+      await plain.getByLabel("E-Mail-Adresse").fill(process.env.MAINSTAY_EMAIL);
+      await enter("wrong");
+      await plain.getByRole("alert").getByText("Adresse oder Passwort ist falsch.").waitFor();
+      await enter(process.env.MAINSTAY_PASSWORD);
+      await plain.waitForURL("**/console/tickets");
+    } finally {
+      await context.close();
     }
   },
 };

@@ -34,6 +34,8 @@ impl Links<'_> {
     pub const SAMPLE_ID: Uuid = Uuid::from_u128(0x0197_b61a_93d4_7c55_a8e2_6d1f_3b5c_7e90);
     /// The path of the page that signs in with the link of a mail.
     pub const SIGN_IN: &'static str = "/sign-in";
+    /// The path of the page with the ways to sign in.
+    pub const WAYS_TO_SIGN_IN: &'static str = "/session/sign-in";
     /// The parameter with the reason of a failure, by which the form of that page leads back to it.
     pub const FAILURE: &'static str = "failure";
     /// The token in the links of samples.

@@ -45,7 +45,7 @@ use crate::{
 use form::{Form, NotRead};
 use view::{Done, Offer, Page, Problem, View};
 // For the pages of other modules, which look the same.
-pub(crate) use view::respond;
+pub(crate) use view::{minutes, respond, respond_with_script};
 
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -265,7 +265,7 @@ fn problem(error: &Error) -> Problem {
         reason if reason == IdentityReason::DeletionBegun => Problem::Link,
         reason if reason == Reason::ValidationFailed => Problem::Password,
         reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
-        reason if reason == Reason::RateLimitExceeded => Problem::Often,
+        reason if reason == Reason::RateLimitExceeded => Problem::Often(error.wait().map(minutes)),
         _ => {
             tracing::warn!(error = error.detail(), "a form could not be handled");
             Problem::Other

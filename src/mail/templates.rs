@@ -181,7 +181,7 @@ impl Templates {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
                 page, token, language => FALLBACK, name => "", account => "", nonce => "", problem => nothing, done => nothing,
-                sign_in => "", keeps_mail => true, offer => offer.clone(),
+                sign_in => "", keeps_mail => true, minutes => None::<u64>, offer => offer.clone(),
             };
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
@@ -202,6 +202,15 @@ impl Templates {
             };
             let rendered = self.environment.get_template("device.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "device.html")));
+        }
+        for step in ["password", "second_factor", "code", "done"] {
+            let values = context! {
+                step, language => FALLBACK, nonce => "", place => "", email => "", problem => None::<&str>, minutes => None::<u64>,
+                remember_days => 30, mail => true, passkeys => true, providers => [context! { label => "", url => "" }],
+                provider_query => "", expired => "", again => "",
+            };
+            let rendered = self.environment.get_template("sign_in.html").and_then(|template| template.render(values));
+            faults.extend(rendered.err().map(|error| describe(&error, "sign_in.html")));
         }
         for content in &samples {
             for language in &self.languages {

@@ -7,6 +7,7 @@ mod end;
 mod flow;
 mod judges;
 mod logout;
+mod pages;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};

@@ -24,7 +24,7 @@ const VERIFY: &str = "AuthService.VerifySecondFactor";
 /// The second factor of a user.
 pub(crate) struct Factor {
     secret: String,
-    recovery: Vec<String>,
+    pub(crate) recovery: Vec<String>,
 }
 
 impl Factor {

@@ -10,6 +10,7 @@ mod import;
 mod keys;
 pub(crate) mod mail_login;
 mod of_others;
+mod pages;
 pub(crate) mod password;
 mod refresh;
 pub(crate) mod registration;

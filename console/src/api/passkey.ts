@@ -9,15 +9,10 @@ export async function makePasskey(options: string): Promise<string> {
   return JSON.stringify(await navigator.credentials.create({ publicKey }));
 }
 
-/** Proves the user by a passkey. With a signal, the browser offers the passkeys in the field of the address until it aborts. */
-export async function proveByPasskey(options: string, signal?: AbortSignal): Promise<string> {
+/** Proves the user by a passkey. */
+export async function proveByPasskey(options: string): Promise<string> {
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(JSON.parse(options) as PublicKeyCredentialRequestOptionsJSON);
-  return JSON.stringify(await navigator.credentials.get({ publicKey, ...(signal && { signal, mediation: "conditional" as const }) }));
-}
-
-/** Whether the browser offers passkeys in the field of the address. */
-export async function offersPasskeys(): Promise<boolean> {
-  return hasPasskeys && (await PublicKeyCredential.isConditionalMediationAvailable?.());
+  return JSON.stringify(await navigator.credentials.get({ publicKey }));
 }
 
 /** Whether the person has declined, or nothing was chosen in time. */

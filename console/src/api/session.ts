@@ -84,7 +84,6 @@ function leave(): void {
 }
 
 function enter({ accessToken, expiresIn, accountId, secondFactorRequired }: Tokens): void {
-  if (destination !== undefined && !secondFactorRequired) return location.replace(destination);
   token = accessToken;
   clearTimeout(timer);
   const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
@@ -126,54 +125,6 @@ async function exchange(path: string, body?: unknown): Promise<void> {
   enter(((await response.json()) as { data: Tokens }).data);
 }
 
-/** Signs in, or returns the challenge that a second factor answers. */
-export function signIn(email: string, password: string): Promise<string | undefined> {
-  return prove("/session", { email, password });
-}
-
-/** Asks for a mail with a link and a code, which a cookie binds to this browser. An unknown address gets none. */
-export async function askForMail(email: string): Promise<void> {
-  await send("POST", "/session/mail", { email });
-}
-
-/** Signs in with the code of that mail, like `signIn`. */
-export function signInWithMailCode(code: string): Promise<string | undefined> {
-  return prove("/session/mail/code", { code });
-}
-
-async function prove(path: string, body: unknown): Promise<string | undefined> {
-  const response = await send("POST", path, body);
-  const { data, challenge } = (await response.json()) as { data?: Tokens; challenge?: { token: string } };
-  if (data) enter(data);
-  return challenge?.token;
-}
-
-/** What answers a challenge, and whether the next sign-ins of this browser need no second factor. */
-export type ChallengeAnswer = ({ code: string } | { passkey: string }) & { rememberDevice: boolean };
-
-/** Answers a challenge; without a token, that of the sign-in with a provider, which is in a cookie. */
-export function answerChallenge(challengeToken: string | undefined, answer: ChallengeAnswer): Promise<void> {
-  return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), ...answer });
-}
-
-/** How a challenge may be answered: the options for a passkey, if the user has one, and for how long the browser can be remembered, if it can. */
-export type ChallengeOptions = { options: string | null; rememberSeconds: number | null };
-
-export async function challengeOptions(challengeToken: string | undefined): Promise<ChallengeOptions> {
-  const response = await send("POST", "/session/second-factor/options", challengeToken === undefined ? undefined : { challengeToken });
-  return ((await response.json()) as { data: ChallengeOptions }).data;
-}
-
-/** Begins a sign-in with a passkey alone, and returns its options. */
-export async function beginPasskeySignIn(): Promise<string> {
-  const response = await send("POST", "/session/passkey/options");
-  return ((await response.json()) as { data: { options: string } }).data.options;
-}
-
-export function signInWithPasskey(credential: string): Promise<void> {
-  return exchange("/session/passkey", { credential });
-}
-
 /** How a sign-in with a provider ended that led to this page. */
 export type Arrival = { outcome?: string; error?: string };
 
@@ -190,23 +141,16 @@ function readArrival(): Arrival {
 
 export const arrival = readArrival();
 
-/** The page of this server that waits for a sign-in, on behalf of an application or a device; no other page. */
-function readDestination(): string | undefined {
-  const path = new URL(location.href).searchParams.get("return");
-  return path !== null && /^\/session\/(authorize|device)\?/.test(path) ? path : undefined;
+/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page. */
+function providerUrl(name: string): string {
+  return `/auth/oidc/${name}?return=${encodeURIComponent(location.pathname + location.search)}`;
 }
 
-const destination = readDestination();
-
-/** Whether a sign-in with a provider has led here. A page of this origin continues, because no other one sends the cookie. */
-const hasArrived = new URL(location.href).searchParams.has("arrived");
-
-/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page, or at the one that waits. */
-export function providerUrl(name: string): string {
-  const path = destination === undefined ? location.pathname + location.search : `/console/?return=${encodeURIComponent(destination)}&arrived`;
-  // The application asks for a new sign-in, whose time a provider states only if it authenticates the person again.
-  const isFresh = /[?&](max_age=|prompt=[^&]*(login|select))/.test(destination ?? "");
-  return `/auth/oidc/${name}?return=${encodeURIComponent(path)}${isFresh ? "&fresh" : ""}`;
+/** Returns the page of the server that signs in and leads back to this page. */
+export function signInPage(): string {
+  const query = new URLSearchParams({ return: location.pathname + location.search });
+  if (arrival.error !== undefined) query.set("sign_in_error", arrival.error);
+  return `/session/sign-in${arrival.outcome === "second_factor" ? "/second-factor" : ""}?${query}`;
 }
 
 /** Leaves for a provider, to link an identity to the signed-in user. */
@@ -254,13 +198,10 @@ async function renew(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Resumes the session of the cookie; without one, the sign-in is shown. Throws if the outcome is unknown. */
+/** Resumes the session of the cookie; without one, the page of the sign-in follows. Throws if the outcome is unknown. */
 export async function resume(): Promise<void> {
-  // The application may ask for a new sign-in.
-  if (destination !== undefined) {
-    if (!hasArrived || arrival.outcome !== undefined || arrival.error !== undefined) return become("out");
-    return location.replace(destination);
-  }
+  // A sign-in with a provider is not complete.
+  if (arrival.outcome === "second_factor") return become("out");
   await refresh().catch((error: unknown) => {
     if (state === "unknown") throw error;
   });

@@ -9,7 +9,8 @@
 //! | `POST /session/passkey` | completes it, `{"credential", "accountId"?}`, and sets the cookie |
 //! | `POST /session/mail` | begins a [sign-in by mail](mail), `{"email"}`, whose binding is in a cookie |
 //! | `POST /session/mail/code` | completes it, `{"code", "accountId"?}`, like `POST /session` |
-//! | `POST /session/mail/link` | completes it by a form with the token of the link, and leads to the console |
+//! | `POST /session/mail/link` | completes it by a form with the token of the link, and leads to the page that waits |
+//! | `/session/sign-in` and below | the [pages](forms) on which people do so without a script |
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair; with `{"accountId"}`, only of this account |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
@@ -23,10 +24,12 @@
 //! another origin, even of the same site, are rejected on these paths as well, except for the origins of `SESSION_ORIGINS`.
 
 mod cookie;
+mod forms;
 mod mail;
 mod origin;
 mod passkey;
 mod provider;
+mod redirect;
 mod visit;
 
 use std::{
@@ -68,6 +71,8 @@ use crate::identity::{
     user::model::EmailAddress,
 };
 
+pub(crate) use forms::{pages as form_pages, sign_in_before};
+pub(crate) use redirect::leave;
 use visit::{Visit, answer};
 
 /// The maximum body size, in bytes: an address and a password with room for escapes, or the response of a passkey.

@@ -14,8 +14,8 @@
 //! | `mail-code` | wrong codes from mails to one address | 30 per day | guessing a code |
 //! | `mail-code-network` | wrong codes from mails, from one network | 10 q per w | guessing at many addresses |
 //! | `mail-code-site` | wrong codes from mails, from one /48 of IPv6 | 100 q per w | the same |
-//! | `provider-network` | returns from sign-in providers to one network | 10 q per w | calls of providers |
-//! | `provider-site` | returns from sign-in providers to one /48 of IPv6 | 100 q per w | the same |
+//! | `provider-network` | returns from sign-in providers to one network, and its look-ups of providers by a form | 10 q per w | calls of providers |
+//! | `provider-site` | the same of one /48 of IPv6 | 100 q per w | the same |
 //! | `oauth-client-network` | wrong secrets of OAuth clients, and wrong codes and refresh tokens of public ones, from one network | 10 q per w | guessing |
 //! | `oauth-client-site` | the same from one /48 of IPv6 | 100 q per w | the same |
 //! | `oauth-code` | authorizations of applications by one user | 10 q per w | rows of codes |
@@ -100,7 +100,7 @@ pub(crate) async fn sign_in(
     Ok((app.limiter.attempt(&limits).await?, is_known))
 }
 
-/// Counts a return from a sign-in provider, which causes calls of the provider.
+/// Counts a return from a sign-in provider, which causes calls of the provider, or the look-up of a provider by a form.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.

@@ -15,7 +15,7 @@ pub struct Brand {
     pub app_url: Option<String>,
     /// The URL of this server as its callers see it, without a trailing slash.
     pub public_url: String,
-    /// The URL of an image, shown in mail.
+    /// The URL of an image, shown in mail and on pages.
     pub logo: Option<Url>,
     /// The color of buttons and links.
     pub color: Color,
@@ -30,7 +30,7 @@ pub(super) const APP_URL: Variable = Variable::plain(
 );
 pub(super) const PUBLIC_URL: Variable =
     Variable::plain("PUBLIC_URL", "", "This server as its callers see it; if absent, LISTEN_ADDR");
-pub(super) const LOGO: Variable = Variable::plain("APP_LOGO_URL", "", "Logo in mail: an https URL of an image");
+pub(super) const LOGO: Variable = Variable::plain("APP_LOGO_URL", "", "Logo in mail and on pages: an https URL of an image");
 pub(super) const COLOR: Variable =
     Variable::plain("APP_COLOR", "#0f766e", "Color of buttons and links in mail and on pages");
 

@@ -1,17 +1,20 @@
 //! The content of the pages.
 
+use std::time::Duration;
+
 use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mainstay_kernel::{app::App, module::Modules, secret::random};
+use mainstay_kernel::{app::App, secret::random};
 use minijinja::{Value, context};
 use serde::Serialize;
 
 use super::form::{Form, NotRead};
 use crate::mail::{
     config::{MailConfig, MailTransport},
+    links::Links,
     templates::Templates,
 };
 
@@ -67,8 +70,8 @@ pub(super) enum Problem {
     Browser,
     /// The configuration excludes the address.
     Closed,
-    /// Too many attempts.
-    Often,
+    /// Too many attempts, and for how many minutes.
+    Often(Option<u64>),
     /// The request is not a form of these pages.
     NotRead(NotRead),
     Other,
@@ -85,7 +88,7 @@ impl Problem {
             Self::Link => "link",
             Self::Browser => "browser",
             Self::Closed => "closed",
-            Self::Often => "often",
+            Self::Often(_) => "often",
             Self::NotRead(_) | Self::Other => "other",
         }
     }
@@ -153,7 +156,7 @@ impl View {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Some(Problem::Closed) => StatusCode::UNPROCESSABLE_ENTITY,
-            Some(Problem::Often) => StatusCode::TOO_MANY_REQUESTS,
+            Some(Problem::Often(_)) => StatusCode::TOO_MANY_REQUESTS,
             Some(Problem::Browser | Problem::NotRead(NotRead::Foreign)) => StatusCode::FORBIDDEN,
             Some(Problem::NotRead(NotRead::OtherType)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Some(Problem::NotRead(NotRead::TooLong)) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -162,6 +165,11 @@ impl View {
             Some(Problem::Other) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+}
+
+/// Returns a time that a person must wait, in whole minutes.
+pub(crate) fn minutes(wait: Duration) -> u64 {
+    wait.as_secs().div_ceil(60).max(1)
 }
 
 /// Returns the first supported language in the browser's `Accept-Language`.
@@ -175,29 +183,52 @@ pub(super) fn language(headers: &HeaderMap) -> &'static str {
 /// Renders a page of a link.
 pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
     let mail = app.config.section::<MailConfig>();
-    // A front end has its own sign-in, to which it leads from its first page.
-    let of_console = || Modules::of(app).has("console").then(|| "/console".to_owned());
     let values = context! {
         page => view.page,
         token => view.token,
         name => view.name,
         account => view.account,
         problem => view.problem.map(Problem::as_str),
+        minutes => if let Some(Problem::Often(minutes)) = view.problem { minutes } else { None },
         done => view.outcome,
         offer => view.offer,
-        sign_in => mail.brand.app_url.clone().or_else(of_console),
+        // A front end has its own sign-in, to which it leads from its first page.
+        sign_in => mail.brand.app_url.as_deref().unwrap_or(Links::WAYS_TO_SIGN_IN),
         keeps_mail => matches!(mail.transport, MailTransport::Outbox),
     };
     respond(app, headers, "page.html", (view.status(), "no-referrer"), values)
 }
 
 /// Renders a template of a page in the language that the reader's browser prefers, with a status and a referrer policy. The page
-/// runs no script and loads nothing.
+/// runs no script, and loads nothing but the logo.
 pub(crate) fn respond(
     app: &App,
     headers: &HeaderMap,
     template: &str,
+    shown: (StatusCode, &'static str),
+    values: Value,
+) -> Response {
+    respond_with(app, headers, template, shown, |_| String::new(), values)
+}
+
+/// Renders a template like [`respond`]. The page runs the scripts that have its nonce, and they call this server.
+pub(crate) fn respond_with_script(
+    app: &App,
+    headers: &HeaderMap,
+    template: &str,
+    shown: (StatusCode, &'static str),
+    values: Value,
+) -> Response {
+    let scripts = |nonce: &str| format!("; script-src 'nonce-{nonce}'; connect-src 'self'");
+    respond_with(app, headers, template, shown, scripts, values)
+}
+
+fn respond_with(
+    app: &App,
+    headers: &HeaderMap,
+    template: &str,
     (status, referrer): (StatusCode, &'static str),
+    scripts: impl FnOnce(&str) -> String,
     values: Value,
 ) -> Response {
     let nonce = STANDARD.encode(random::<16>());
@@ -205,8 +236,12 @@ pub(crate) fn respond(
     let Ok(html) = app.part::<Templates>().page(template, values) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    let logo = app.config.section::<MailConfig>().brand.logo.as_ref();
+    let images = logo.map(|url| format!("; img-src {}", url.origin().ascii_serialization())).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'nonce-{nonce}'{}{images}; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'",
+        scripts(&nonce)
     );
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy),
@@ -256,7 +291,7 @@ mod tests {
             Problem::Link,
             Problem::Browser,
             Problem::Closed,
-            Problem::Often,
+            Problem::Often(None),
         ];
         for problem in problems {
             assert!(asks("problem", problem.as_str()), "{problem:?}");

@@ -19,10 +19,11 @@ macro_rules! built_in {
 /// The files that all templates need.
 const SHARED_FILES: &[(&str, &str)] = built_in![
     "authorize.html" "device.html" "layout.html" "layout.txt" "page.html" "page_style.html" "parts.html" "parts.txt"
+    "sign_in.html"
 ];
 
 /// Their names.
-pub(super) const SHARED: [&str; 8] = [
+pub(super) const SHARED: [&str; 9] = [
     "authorize.html",
     "device.html",
     "layout.html",
@@ -31,6 +32,7 @@ pub(super) const SHARED: [&str; 8] = [
     "page_style.html",
     "parts.html",
     "parts.txt",
+    "sign_in.html",
 ];
 
 /// The maximum size of a template file, in bytes; a larger file is a mistake.

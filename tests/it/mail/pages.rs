@@ -39,8 +39,8 @@ async fn a_password_is_reset_without_a_script() {
     for email in [who.email.as_str(), "unknown@example.com"] {
         let page = post(&app, "/reset-password", &[("email", email)], "same-origin").await;
         assert!(page.status == 200 && page.html.contains("Look into your mailbox"), "{}", page.html);
-        // A provider sends the mail, and the console has the sign-in.
-        assert!(page.html.contains("href=\"/console\"") && !page.html.contains("outbox"), "{}", page.html);
+        // A provider sends the mail, and this server has the sign-in.
+        assert!(page.html.contains("href=\"/session/sign-in\"") && !page.html.contains("outbox"), "{}", page.html);
     }
     let token = token(&provider.wait_for(1).await[0]);
     let form = get(&app, &format!("/reset-password?token={token}")).await;

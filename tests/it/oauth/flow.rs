@@ -155,7 +155,7 @@ async fn a_person_signs_in_and_comes_back() {
     let mut stage = Stage::new().await;
     let mut browser = Browser::new(&stage.app.endpoint);
     let place = pass(&mut browser, &authorize(&stage.client, &[])).await;
-    assert!(place.starts_with("/console/?return=%2Fsession%2Fauthorize%3F"), "{place}");
+    assert!(place.starts_with("/session/sign-in?return=%2Fsession%2Fauthorize%3F"), "{place}");
     let path = result(&format!("{ISSUER}{place}"), "return");
     sign_in(&mut browser, &stage.cast.customer).await;
     let page = browser.open(&path).await;

@@ -96,6 +96,10 @@ async fn people_find_the_provider_by_their_address_and_become_members() {
             company.scene.cast.anonymous.call(protocol, "AuthService.FindSignInProvider", email).await.success();
         assert_eq!(found.data(), &json!({ "name": company.id, "label": "Engines" }));
     }
+    let form = format!("email=ada%40{}", company.domain);
+    let led = Browser::new(&company.app.endpoint).submit("/session/sign-in/company", &form).await;
+    let url = format!("url=/auth/oidc/{}?return=%2Fconsole%2F\"", company.id);
+    assert!(led.status == 200 && led.html.replace("&#x2f;", "/").contains(&url), "{led:#?}");
     company.provider.claim("groups", json!(["finance"]));
     let (user, mut browser) = company.user().await;
     assert_eq!(company.role(id_of(&user)).await, 5);

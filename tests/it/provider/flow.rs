@@ -322,3 +322,45 @@ async fn a_sign_in_expires() {
     let page = browser.open(&back).await;
     assert_failed(&page, &browser, "INVALID_TOKEN");
 }
+
+/// The browser withholds strict cookies from a navigation that began at the provider, so that a page of this server leads on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_reads_the_session_is_reached_by_a_page() {
+    let provider = Provider::start().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
+    let mut browser = Browser::new(&app.endpoint);
+    let page = browser.open("/session/sign-in?return=%2Fsession%2Fauthorize%3Fprompt%3Dlogin").await;
+    let start = "/auth/oidc/corp?return=%2Fsession%2Fauthorize%3Fprompt%3Dlogin&fresh=";
+    let link = page.html.replace("&#x2f;", "/").replace("&amp;", "&");
+    assert!(link.contains(&format!("href=\"{start}\"")), "{link}");
+    let follow = async |browser: &mut Browser| {
+        let started = browser.open(start).await;
+        let back = browser.authorize(&started.location).await;
+        let page = browser.open(&back).await;
+        assert_eq!((page.status, page.location.as_str()), (200, ""), "{page:#?}");
+        page.html.replace("&#x2f;", "/")
+    };
+    let leads_to = |html: &str, url: &str| html.contains(&format!("content=\"0; url={url}\""));
+    let html = follow(&mut browser).await;
+    assert!(leads_to(&html, "/session/authorize?prompt=login"), "{html}");
+    // With a second factor, and after a failure.
+    let factor = add_to(&app, &cast.customer).await;
+    provider.claim("sub", "the customer");
+    link_to(&app, &provider, &cast.customer).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let html = follow(&mut browser).await;
+    let asked = "/session/sign-in/second-factor?return=%2Fsession%2Fauthorize%3Fprompt%3Dlogin";
+    assert!(leads_to(&html, asked), "{html}");
+    assert!(browser.open(asked).await.html.contains("one-time-code"));
+    let code = format!("return=%2Fsession%2Fauthorize%3Fprompt%3Dlogin&code={}", factor.code(&app));
+    let done = browser.submit("/session/sign-in/second-factor", &code).await;
+    let html = done.html.replace("&#x2f;", "/");
+    assert!(leads_to(&html, "/session/authorize?prompt=login"), "Chromium applies form-action to redirects: {done:#?}");
+    provider.claim("email_verified", false);
+    provider.claim("sub", "another person");
+    provider.claim("email", "another@corp.example");
+    let html = follow(&mut Browser::new(&app.endpoint)).await;
+    let failed =
+        "/session/sign-in?return=%2Fsession%2Fauthorize%3Fprompt%3Dlogin&amp;sign_in_error=REGISTRATION_CLOSED";
+    assert!(leads_to(&html, failed), "{html}");
+}

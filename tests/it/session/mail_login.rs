@@ -25,7 +25,7 @@ const LOGIN: &str = "AuthService.LoginWithMail";
 const BY_MAIL: &str = "SELECT count(*) FROM sessions WHERE method = 4";
 
 /// Stores that the mail to an address was sent. Returns the token in its link.
-async fn send(database: &TestDatabase, email: &str) -> String {
+pub(super) async fn send(database: &TestDatabase, email: &str) -> String {
     let token = format!("mml_{}", unique());
     let statement = format!(
         "UPDATE mail_logins SET user_id = users.id, session_epoch = users.session_epoch, token_hash = sha256('{token}')
@@ -67,7 +67,7 @@ impl Sent {
 }
 
 /// Returns the code of the mail to an address.
-async fn code(app: &TestApp, email: &str) -> String {
+pub(super) async fn code(app: &TestApp, email: &str) -> String {
     let newest = format!("SELECT id::text FROM mail_logins WHERE email = '{email}' ORDER BY expires_at DESC LIMIT 1");
     let rows = app.database.sql(&newest).await;
     let id = rows[0][0].as_deref().expect("an id");

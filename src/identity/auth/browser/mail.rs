@@ -20,17 +20,17 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{
-    cookie, device_token, in_headers, is_secure, is_tls, origin_of, proved,
-    provider::{OUTCOME, found},
-    read, too_large,
+    cookie, device_token,
+    forms::{Place, advance},
+    in_headers, is_secure, is_tls, origin_of, proved, read,
+    redirect::found,
+    too_large,
     visit::{Visit, answer},
 };
 use crate::{
     identity::{
-        auth::ops::SignedIn,
-        config::IdentityConfig,
         mail_login::{model::Answer, ops},
-        provider::model::{DEFAULT_PATH, with_parameter},
+        provider::model::with_parameter,
         user::model::EmailAddress,
     },
     mail::ops::Links,
@@ -81,7 +81,7 @@ pub(super) async fn sign_in(Visit { app, headers, device, from, body }: Visit) -
     answer(login, render).await
 }
 
-/// `POST /session/mail/link`: the form of the page of the link. It leads to the console, or back to that page with the failure. The
+/// `POST /session/mail/link`: the form of the page of the link. It leads to the page that waits for the sign-in, or back to that page with the failure. The
 /// form has no `Origin`, so that the configuration says whether the browser uses TLS, as for every link in a mail. A page of
 /// another site gains nothing by sending it: the cookie is strict, and the token must be that of its mail.
 pub(super) async fn follow(
@@ -99,25 +99,14 @@ pub(super) async fn follow(
         let binding = cookie::MAIL.read(&headers, is_tls).ok_or(Reason::Unauthenticated)?;
         ops::login(&app, binding, &Answer::Token(token), device, device_token(&headers, is_tls), None, from).await
     };
-    let outcome = match login.await {
-        Ok(outcome) => outcome,
-        Err(error) => return found(&with_parameter(Links::SIGN_IN, Links::FAILURE, failure(&error))),
-    };
-    let mut cookies = cookie::MAIL.clear(&headers, is_tls);
-    let place = match outcome {
-        SignedIn::Tokens(pair, device) => {
-            let config = app.config.section::<IdentityConfig>();
-            cookies.extend(cookie::SESSION.set(&headers, is_tls, pair.refresh.expose_secret(), config.refresh_ttl));
-            cookies.extend(cookie::DEVICE.set(&headers, is_tls, device.expose_secret(), config.device_ttl()));
-            DEFAULT_PATH.to_owned()
+    match login.await {
+        Ok(outcome) => {
+            let place = Place::kept(&app, &headers, is_tls);
+            let used = [cookie::MAIL.clear(&headers, is_tls), Place::forget(&headers, is_tls)].concat();
+            advance(&app, &headers, is_tls, &place, outcome, used)
         }
-        SignedIn::Challenge(token, life) => {
-            let life = life.to_std().unwrap_or_default();
-            cookies.extend(cookie::CHALLENGE.set(&headers, is_tls, token.expose_secret(), life));
-            with_parameter(DEFAULT_PATH, OUTCOME, "second_factor")
-        }
-    };
-    (in_headers(cookies), found(&place)).into_response()
+        Err(error) => found(&with_parameter(Links::SIGN_IN, Links::FAILURE, failure(&error))),
+    }
 }
 
 /// Returns the name of a failure for the page of the link.

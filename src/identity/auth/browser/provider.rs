@@ -4,7 +4,7 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{Path, RawQuery, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use mainstay_kernel::{
@@ -17,7 +17,11 @@ use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{cookie, in_headers, is_secure, is_tls, origin_of, read, refusal, too_large};
+use super::{
+    cookie, forms, in_headers, is_secure, is_tls, origin_of, read,
+    redirect::{OUTCOME, found},
+    refusal, too_large,
+};
 use crate::identity::{
     auth::ops::SignedIn,
     config::IdentityConfig,
@@ -26,11 +30,6 @@ use crate::identity::{
         ops::{self, Begun, Browser, Finished},
     },
 };
-
-/// The name of the parameter of the page after a sign-in that is not complete.
-pub(super) const OUTCOME: &str = "sign_in";
-/// The name of the parameter with the reason of a failure.
-const FAILURE: &str = "sign_in_error";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -58,7 +57,7 @@ pub(super) async fn start(
         Ok(begun) => (kept(&app, &begun), found(&begun.url)).into_response(),
         // A person looks at the page, who can choose another way to sign in.
         Err(error) if error.reason().facts().http.is_server_error() => {
-            found(&with_parameter(&path, FAILURE, failure(&error)))
+            found(&forms::to_failure(&path, failure(&error)))
         }
         Err(error) => refusal(error),
     }
@@ -138,12 +137,12 @@ async fn finished(
         Ok(Finished::SignedIn(SignedIn::Challenge(token, life))) => {
             let life = life.to_std().unwrap_or_default();
             cookies.extend(cookie::CHALLENGE.set(headers, is_tls, token.expose_secret(), life));
-            with_parameter(&path, OUTCOME, "second_factor")
+            forms::to_second_factor(&path)
         }
         Ok(Finished::Linked) => with_parameter(&path, OUTCOME, "linked"),
-        Err(error) => with_parameter(&path, FAILURE, failure(&error)),
+        Err(error) => forms::to_failure(&path, failure(&error)),
     };
-    (in_headers(cookies), found(&place)).into_response()
+    (in_headers(cookies), forms::go(app, headers, &place)).into_response()
 }
 
 /// Returns the code of an error, for the page. The log has the rest.
@@ -159,13 +158,4 @@ fn failure(error: &Error) -> &'static str {
 fn kept(app: &App, begun: &Begun) -> super::SetCookies {
     let cookie = if begun.is_form_post { cookie::PROVIDER.across_sites() } else { cookie::PROVIDER };
     in_headers(cookie.set(&HeaderMap::new(), is_secure(app), &begun.cookie, LIFE.to_std().unwrap_or_default()))
-}
-
-pub(super) fn found(url: &str) -> Response {
-    let Ok(location) = HeaderValue::try_from(url) else { return refusal(Reason::UpstreamFailed.into()) };
-    (
-        StatusCode::SEE_OTHER,
-        [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
-    )
-        .into_response()
 }

@@ -10,14 +10,12 @@ use mainstay_kernel::{
     app::App,
     contract::policy::DeclaredScope,
     error::{Error, Reason, Result},
-    module::Modules,
 };
 use minijinja::context;
-use url::form_urlencoded;
 
 use crate::{
     identity::{
-        auth::browser::session_token,
+        auth::browser::{leave, session_token, sign_in_before},
         oauth::{
             model::{Parameters, Refusal, Request, Return},
             ops::{Decision, Outcome, authorize, issuer},
@@ -31,7 +29,6 @@ use crate::{
 };
 
 const PAGE: &str = "/session/authorize";
-pub(super) const SIGN_IN: &str = "/console/?";
 
 /// `GET /oauth2/authorize`.
 pub(super) async fn begin(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
@@ -108,7 +105,7 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
     let url = match authorize(app, &client, (&request, query), token, decision).await {
         Ok(Outcome::Code(code)) => request.back.url(issuer, ("code", &code)),
         Ok(Outcome::Refused(refusal)) => refused(&request.back, issuer, refusal),
-        Ok(Outcome::SignIn) => return sign_in(app, headers, (&request, issuer), query),
+        Ok(Outcome::SignIn) => return found(&sign_in_before(&format!("{PAGE}?{query}"))),
         Ok(Outcome::SecondFactor) => return problem(app, headers, StatusCode::FORBIDDEN, "second_factor"),
         Ok(Outcome::Foreign) => return problem(app, headers, StatusCode::FORBIDDEN, "form"),
         Ok(Outcome::Ask { person, csrf }) => {
@@ -140,21 +137,6 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
 
 fn refused(back: &Return, issuer: &str, refusal: Refusal) -> String {
     back.url(issuer, ("error", refusal.code()))
-}
-
-/// Leads to the sign-in, which returns to the page.
-fn sign_in(app: &App, headers: &HeaderMap, (request, issuer): (&Request, &str), query: &str) -> Response {
-    if !Modules::of(app).has("console") {
-        return leave(app, headers, &refused(&request.back, issuer, Refusal::LoginRequired));
-    }
-    let mut place = form_urlencoded::Serializer::for_suffix(SIGN_IN.to_owned(), SIGN_IN.len());
-    place.append_pair("return", &format!("{PAGE}?{query}"));
-    found(&place.finish())
-}
-
-/// Leads to another page by a page, so that the browser takes it for a navigation of this site.
-pub(super) fn leave(app: &App, headers: &HeaderMap, url: &str) -> Response {
-    respond(app, headers, "authorize.html", (StatusCode::OK, "no-referrer"), context! { page => "leave", url })
 }
 
 pub(super) fn found(url: &str) -> Response {

@@ -97,7 +97,7 @@ async fn a_page_asks_for_the_second_factor_after_the_link_and_the_code() {
     let mut browser = Browser::new(&app.endpoint);
     let sent = ask_in(&mut browser, &app, user).await;
     let done = browser.submit("/session/mail/link", &format!("token={}", sent.token)).await;
-    assert_eq!(done.location, "/console/?sign_in=second_factor", "{done:#?}");
+    assert_eq!(done.location, "/session/sign-in/second-factor?return=%2Fconsole%2F", "{done:#?}");
     assert!(!browser.cookies.contains_key("mainstay_session"), "{browser:#?}");
     let done = browser.post("/session/second-factor", &json!({ "code": factor.code(&app) })).await;
     assert!(done.status == 200 && browser.cookies.contains_key("mainstay_session"), "{done:#?}");

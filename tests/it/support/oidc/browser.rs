@@ -75,8 +75,8 @@ impl Browser {
     /// Sends a form of a page of the app.
     pub(crate) async fn submit(&mut self, path: &str, form: &str) -> Page {
         let request = self.http.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
-        self.send(request).await
+        let request = request.header("origin", &self.base).header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(form.to_owned())).await
     }
 
     /// Sends a form, as a page of another site.

@@ -1,0 +1,219 @@
+//! Sign-in by forms: pages of this server that work without a script.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET`, `POST /session/sign-in` | shows the ways to sign in; signs in with a password |
+//! | `POST /session/sign-in/mail` | begins a sign-in by mail |
+//! | `GET`, `POST /session/sign-in/code` | asks for the code of the mail; signs in with it |
+//! | `POST /session/sign-in/company` | leads to the provider of the account that has proved the domain of an address |
+//! | `GET`, `POST /session/sign-in/second-factor` | asks for the second factor; takes a code of the app or a recovery code |
+//! | `GET /session/sign-in/done` | says that the person is signed in, where no other page follows |
+//! | `GET /session/sign-in/passkey.js` | the script that adds the button for passkeys, which calls `/session/passkey` and `/session/second-factor` |
+//!
+//! Each page takes the [`Place`] that follows as `return`. The forms call the operations of `POST /session` and its siblings,
+//! so that limits, audit and timing are the same. A form is accepted only from a page of this origin, which prevents login CSRF.
+//! The challenge of a second factor and the binding of a mail are in strict cookies.
+
+mod code;
+mod place;
+mod second_factor;
+mod view;
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{RawQuery, State},
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get, post},
+};
+use mainstay_kernel::{
+    app::App,
+    error::Error,
+    http::asset::{Asset, Caching},
+};
+use secrecy::ExposeSecret as _;
+use url::form_urlencoded;
+
+use super::{
+    DEADLINE, bounded, cookie, device_token, guarded, in_headers, is_tls,
+    redirect::{FAILURE, OUTCOME, found, leave},
+    visit::Visit,
+};
+use crate::{
+    identity::{
+        account_provider::ops as account_provider,
+        auth::{
+            limits,
+            ops::{self, SignedIn},
+        },
+        config::IdentityConfig,
+        provider::model::with_parameter,
+        user::model::EmailAddress,
+    },
+    mail::ops::Links,
+    proto::identity::v1::Reason as IdentityReason,
+};
+
+pub(super) use place::Place;
+use view::View;
+
+const SIGN_IN: &str = Links::WAYS_TO_SIGN_IN;
+const SECOND_FACTOR: &str = "/session/sign-in/second-factor";
+const CODE: &str = "/session/sign-in/code";
+const DONE: &str = "/session/sign-in/done";
+
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
+    let shown = |page| bounded(page, DEADLINE);
+    let script = Arc::new(Asset::new("text/javascript; charset=utf-8", Caching::Revalidate, || {
+        Bytes::from_static(include_bytes!("forms/passkey.js"))
+    }));
+    let script = get(move |headers: HeaderMap| {
+        let script = script.clone();
+        async move { script.response(&headers).await }
+    });
+    [
+        (SIGN_IN, shown(get(show)).merge(guarded(post(sign_in)))),
+        ("/session/sign-in/mail", guarded(post(code::begin))),
+        (CODE, shown(get(code::show)).merge(guarded(post(code::sign_in)))),
+        ("/session/sign-in/company", guarded(post(leave_for_company))),
+        (SECOND_FACTOR, shown(get(second_factor::show)).merge(guarded(post(second_factor::verify)))),
+        (DONE, shown(get(done))),
+        ("/session/sign-in/passkey.js", script),
+    ]
+}
+
+/// The fields of a form, or the parameters of a query.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    fn get(&self, wanted: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn place(&self, app: &App) -> Place {
+        Place::read(app, self.get("return"))
+    }
+
+    fn email(&self) -> &str {
+        self.get("email").unwrap_or_default()
+    }
+}
+
+/// `GET /session/sign-in`.
+async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let query = Fields::parse(query.unwrap_or_default().as_bytes());
+    let place = query.place(&app);
+    View { problem: query.get(FAILURE), ..View::of("password", &place) }.render(&app, &headers)
+}
+
+/// `POST /session/sign-in`.
+async fn sign_in(Visit { app, headers, device, from, body }: Visit) -> Response {
+    let form = Fields::parse(&body);
+    let place = form.place(&app);
+    let login = async {
+        let email = EmailAddress::find(form.email())?;
+        // White space belongs to a password.
+        let password = form_urlencoded::parse(&body).find(|(name, _)| name == "password");
+        let password = password.map(|(_, password)| password.into_owned()).unwrap_or_default().into();
+        let device_token = device_token(&headers, is_tls(&app, &headers));
+        ops::login(&app, ops::Attempt { email, password, device, device_token, from, account: None }).await
+    };
+    match login.await {
+        Ok(outcome) => advance(&app, &headers, is_tls(&app, &headers), &place, outcome, Vec::new()),
+        Err(error) => refused(&app, &headers, View { email: form.email(), ..View::of("password", &place) }, &error),
+    }
+}
+
+/// `POST /session/sign-in/company`. The provider is looked up in Postgres by a stranger, so that the look-ups are limited.
+async fn leave_for_company(Visit { app, headers, from, body, .. }: Visit) -> Response {
+    let form = Fields::parse(&body);
+    let place = form.place(&app);
+    let find = async {
+        let email = EmailAddress::parse(form.email())?;
+        limits::provider_sign_in(&app, from).await?;
+        account_provider::find(&app, &email).await
+    };
+    match find.await {
+        Ok(provider) => leave(&app, &headers, &place.by_provider(&provider.id.to_string())),
+        Err(error) => refused(&app, &headers, View { email: form.email(), ..View::of("password", &place) }, &error),
+    }
+}
+
+/// `GET /session/sign-in/done`. A provider leads here if the page that follows is at the front end.
+async fn done(State(app): State<App>, headers: HeaderMap) -> Response {
+    let place = Place::read(&app, None);
+    if place.as_str() == DONE {
+        View::of("done", &place).render(&app, &headers)
+    } else {
+        go(&app, &headers, place.as_str())
+    }
+}
+
+/// Keeps the session, or the challenge of a second factor, in cookies, and leads to the page that follows.
+pub(super) fn advance(
+    app: &App,
+    headers: &HeaderMap,
+    is_tls: bool,
+    place: &Place,
+    outcome: SignedIn,
+    mut cookies: Vec<String>,
+) -> Response {
+    let next = match outcome {
+        SignedIn::Tokens(pair, device) => {
+            let config = app.config.section::<IdentityConfig>();
+            cookies.extend(cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), config.refresh_ttl));
+            cookies.extend(cookie::DEVICE.set(headers, is_tls, device.expose_secret(), config.device_ttl()));
+            go(app, headers, place.as_str())
+        }
+        SignedIn::Challenge(token, life) => {
+            let life = life.to_std().unwrap_or_default();
+            cookies.extend(cookie::CHALLENGE.set(headers, is_tls, token.expose_secret(), life));
+            found(&place.on(SECOND_FACTOR))
+        }
+    };
+    (in_headers(cookies), next).into_response()
+}
+
+/// Shows a form again, with the failure, or leads to the provider that the account requires.
+fn refused(app: &App, headers: &HeaderMap, view: View<'_>, error: &Error) -> Response {
+    let required = error.metadata().find(|(name, _)| *name == "provider");
+    match required {
+        Some((_, provider)) if error.reason() == IdentityReason::ProviderRequired => {
+            leave(app, headers, &view.place.by_provider(provider))
+        }
+        _ => view.failed(error).render(app, headers),
+    }
+}
+
+/// Returns the page that asks for the second factor after a sign-in with a provider.
+pub(super) fn to_second_factor(path: &str) -> String {
+    match Place::without_script(path) {
+        Some(place) => place.on(SECOND_FACTOR),
+        None => with_parameter(path, OUTCOME, "second_factor"),
+    }
+}
+
+/// Returns the page that shows the failure of a sign-in with a provider.
+pub(super) fn to_failure(path: &str, code: &str) -> String {
+    match Place::without_script(path) {
+        Some(place) => with_parameter(&place.on(SIGN_IN), FAILURE, code),
+        None => with_parameter(path, FAILURE, code),
+    }
+}
+
+/// Returns the page with the ways to sign in, which leads to a path of this server.
+pub(crate) fn sign_in_before(path: &str) -> String {
+    place::on(SIGN_IN, path)
+}
+
+/// Leads to a page. One that reads the cookie of the session is reached by a page of this server.
+pub(super) fn go(app: &App, headers: &HeaderMap, url: &str) -> Response {
+    let is_plain = url.starts_with('/') && !url.starts_with("/session/") && Place::without_script(url).is_none();
+    if is_plain { found(url) } else { leave(app, headers, url) }
+}

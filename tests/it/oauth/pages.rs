@@ -1,0 +1,29 @@
+//! The way from an application over the pages of the sign-in, without a script.
+
+use super::{Stage, authorize, decide, exchange, field, form, leads_to, pass, result};
+use crate::{second_factor::add_to, support::oidc::Browser};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_signs_in_by_forms_and_comes_back() {
+    let stage = Stage::new().await;
+    let factor = add_to(&stage.app, &stage.cast.customer).await;
+    let user = stage.cast.customer.as_user();
+    let mut browser = Browser::new(&stage.app.endpoint);
+    let place = pass(&mut browser, &authorize(&stage.client, &[])).await;
+    let page = browser.open(&place).await;
+    assert_eq!(page.status, 200, "{page:#?}");
+    let path = field(&page.html, "return");
+    assert!(path.starts_with("/session/authorize?"), "{path}");
+    let sent = form(&[("return", &path), ("email", &user.email), ("password", &user.password)]);
+    let challenged = browser.submit("/session/sign-in", &sent).await;
+    assert_eq!(challenged.status, 303, "{challenged:#?}");
+    let page = browser.open(&challenged.location).await;
+    assert_eq!(field(&page.html, "return"), path);
+    let sent = form(&[("return", &path), ("code", &factor.code(&stage.app))]);
+    let done = browser.submit("/session/sign-in/second-factor", &sent).await;
+    // Not a redirect: the page of the application may follow, which `form-action` excludes.
+    assert_eq!((done.status, leads_to(&done.html)), (200, path.clone()), "{done:#?}");
+    let consent = browser.open(&path).await;
+    let back = decide(&mut browser, &consent.html, "allow").await;
+    exchange(&stage.app, &stage.client, &result(&back, "code")).await.expect("tokens");
+}
