@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | `contract.rs` | messages, clients and servers, nested like their packages, with the kernel's codec | in the module [`Contract::messages_path`] names |
 //! | `validation.rs` | one `Validate` implementation per message | anywhere |
+//! | `cel.binpb` | the descriptors that rules in CEL need | `validation.rs` does |
 //! | `reasons.rs` | the facts of every error reason | anywhere |
 //! | `servers.rs` | one `Server` implementation per gRPC server | anywhere |
 //! | `descriptors.binpb` | a `FileDescriptorSet` with imports, comments and custom options | with `include_bytes!` |
@@ -131,8 +132,8 @@ impl Contract {
         self
     }
 
-    /// The Rust path of the module with `Validate`, `Path`, `Violations`, `check` and `text`; by default that of the first crate
-    /// that this one [`uses`](Self::uses), else `crate::contract::validate`.
+    /// The Rust path of the module with `Validate`, `Path`, `Violations`, `cel`, `check` and `text`; by default that of the
+    /// first crate that this one [`uses`](Self::uses), else `crate::contract::validate`.
     #[must_use]
     pub fn validation_path(mut self, rust_path: &str) -> Self {
         self.validation_path = Some(rust_path.to_owned());
@@ -189,8 +190,9 @@ impl Contract {
         let generated = self.packages.generated_packages(&pool, &names);
         self.packages.check_imports(&pool, &generated)?;
         deprecations::check(&pool, &generated)?;
-        let validation = validation::generate(&pool, &self.packages, &generated, validation_path)?;
+        let (validation, evaluated) = validation::generate(&pool, &self.packages, &generated, validation_path)?;
         write(&out.join("validation.rs"), validation.as_bytes())?;
+        write(&out.join(validation::CEL_FILE), &evaluated)?;
         let reason_path = validation_path.replace("::validate", "::reason");
         let reasons = reasons::generate(&pool, &self.packages, &generated, &reason_path)?;
         write(&out.join("reasons.rs"), reasons.as_bytes())?;

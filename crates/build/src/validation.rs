@@ -4,6 +4,7 @@
 //! request causes no lookups and no allocations. A rule that can't be compiled fails the build, with the name of its
 //! field. `docs/validation.md` lists the rules and their messages.
 
+mod cel;
 mod choices;
 mod paths;
 mod rules;
@@ -27,29 +28,42 @@ const KNOWN: [&str; 8] = [
     "google.type.TimeOfDay",
 ];
 
+/// The file of the descriptors that rules in CEL need.
+pub(crate) const CEL_FILE: &str = "cel.binpb";
+
 /// Generates the Rust source of one `Validate` implementation per message of the generated packages.
 ///
-/// `validation_path` is the Rust path of `Validate`, `Path`, `Violations`, `check` and `text`.
+/// `validation_path` is the Rust path of `Validate`, `Path`, `Violations`, `cel`, `check` and `text`. The second result are
+/// the descriptors that the source includes as [`CEL_FILE`]; empty if there are no rules in CEL.
 pub(crate) fn generate(
     pool: &DescriptorPool,
     packages: &Packages,
     generated: &BTreeSet<String>,
     validation_path: &str,
-) -> Result<String, Error> {
+) -> Result<(String, Vec<u8>), Error> {
     let generator = Generator { packages, generated };
-    let mut implementations = String::new();
+    let (mut implementations, mut evaluated) = (String::new(), Vec::new());
     for message in pool.all_messages().filter(|message| generator.is_own(message)) {
-        implementations += &generator.implementation(&message)?;
+        let implementation = generator.implementation(&message)?;
+        if implementation.contains(cel::RULES) {
+            evaluated.push(message);
+        }
+        implementations += &implementation;
     }
     if implementations.is_empty() {
-        return Ok(implementations);
+        return Ok((implementations, Vec::new()));
     }
     let used = |module: &str| implementations.contains(&format!("{module}::")).then(|| format!(", {module}"));
     let modules: String = ["check", "text"].into_iter().filter_map(used).collect();
+    let (modules, pool, descriptors) = match evaluated.is_empty() {
+        true => (modules, String::new(), Vec::new()),
+        false => (format!("{modules}, cel"), cel::pool(CEL_FILE), cel::descriptors(&evaluated)),
+    };
     // A separate block, so that the file can be included anywhere.
-    Ok(format!(
-        "const _: () = {{\nuse {validation_path}::{{Path, Validate, Violations{modules}}};\n\n{implementations}}};\n"
-    ))
+    let source = format!(
+        "const _: () = {{\nuse {validation_path}::{{Path, Validate, Violations{modules}}};\n\n{pool}{implementations}}};\n"
+    );
+    Ok((source, descriptors))
 }
 
 struct Generator<'a> {
@@ -77,7 +91,7 @@ impl Generator<'_> {
     /// Generates the implementation for one message.
     fn implementation(&self, message: &MessageDescriptor) -> Result<String, Error> {
         let of_message = |fault| Error::new(format!("{}: {fault}", message.full_name()));
-        let alternatives = choices::of_message(message).map_err(of_message)?;
+        let (alternatives, expressions) = choices::of_message(message).map_err(of_message)?;
         let fields = message.fields().map(|field| {
             let is_alternative = alternatives.iter().any(|choice| choice.fields.contains(&field));
             let rules = Rules::read(&field, is_alternative);
@@ -90,6 +104,21 @@ impl Generator<'_> {
             body += &choice.statements(|field| self.is_set(message, field));
         }
         body += &choices::of_oneofs(message).map_err(of_message)?;
+        let of_whole = expressions.iter().map(|rule| rule.entry(cel::Part::Message(message), false));
+        let mut entries = of_whole.collect::<Result<Vec<_>, _>>().map_err(of_message)?;
+        for (field, rules) in &fields {
+            let parts = [
+                (&rules.whole, cel::Part::Field(field)),
+                (&rules.items, cel::Part::Items(field)),
+                (&rules.keys, cel::Part::Keys(field)),
+            ];
+            for (element, part) in parts {
+                let of_element = element.cel.iter().map(|rule| rule.entry(part, element.condition.is_some()));
+                let of_element = of_element.collect::<Result<Vec<_>, _>>();
+                entries.extend(of_element.map_err(|fault| Error::new(format!("{}: {fault}", field.full_name())))?);
+            }
+        }
+        body += &cel::statement(message, &entries);
         let (path, violations) = if body.is_empty() { ("_", "_") } else { ("path", "violations") };
         let normalize = self.normalization(message, &fields);
         let message = paths::message(message, self.packages);

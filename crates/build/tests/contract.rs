@@ -195,13 +195,44 @@ fn a_rule_that_cannot_be_compiled_names_its_field() {
     let with = |field: &str| FLEET.replace("message Engine {", &format!("message Engine {{ {field} "));
     let of_engine = "fleet.v1.Vehicle.Engine";
     for (field, fault) in [
+        ("float power = 2 [(buf.validate.field).cel_expression = 'this >'];", ".power: the rule `this >`: "),
         (
-            "float power = 2 [(buf.validate.field).cel_expression = 'this > 0'];",
-            ".power: rules in CEL are not supported",
+            "float power = 2 [(buf.validate.field).cel_expression = 'this.size > 0'];",
+            ".power: the rule `this.size > 0`: double has no field size",
         ),
-        ("option (buf.validate.message).cel = {expression: 'true'};", ": rules in CEL are not supported"),
-        ("float power = 2 [(buf.validate.predefined).cel = {}];", ".power: rules in CEL are not supported"),
-        ("float power = 2 [(buf.validate.field).float.(buf.validate.round) = true];", ".power: rules in CEL are not"),
+        (
+            "float power = 2 [(buf.validate.field).cel_expression = 'that > 0'];",
+            ".power: the rule `that > 0`: the name that is unknown",
+        ),
+        (
+            "float power = 2 [(buf.validate.field).cel_expression = 'this + 1 > 2.0'];",
+            ".power: the rule `this + 1 > 2.0`: the operator _+_ does not apply to double and int",
+        ),
+        (
+            "float power = 2 [(buf.validate.field).cel_expression = 'this.round() > 0.0'];",
+            ".power: the rule `this.round() > 0.0`: the function round is unknown",
+        ),
+        (
+            "float power = 2 [(buf.validate.field).cel_expression = 'this.isEmail()'];",
+            ".power: the rule `this.isEmail()`: the function isEmail does not apply to double",
+        ),
+        (
+            "float power = 2 [(buf.validate.field).cel_expression = 'this'];",
+            ".power: the rule `this`: the result is double, and neither a bool nor a string",
+        ),
+        (
+            "option (buf.validate.message).cel = {expression: 'this.power > 0'};",
+            ": the rule `this.power > 0`: fleet.v1.Vehicle.Engine has no field power",
+        ),
+        (
+            "option (buf.validate.message).cel = {expression: 'now == now'};",
+            ": the rule `now == now`: a rule of a message names a field of `this`",
+        ),
+        ("option (buf.validate.message).cel = {};", ": a rule in CEL has no expression"),
+        (
+            "float power = 2 [(buf.validate.field).float.(buf.validate.round) = true];",
+            ".power: the rule (buf.validate.round) has no expression",
+        ),
         ("string power = 2 [(buf.validate.field).string.novel = 'a'];", ".power: the rule novel has no check yet"),
         ("string power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a field of type string"),
         ("repeated float power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a list"),
@@ -219,6 +250,28 @@ fn a_rule_that_cannot_be_compiled_names_its_field() {
         let error = compile(&contract_dir(&with(field))).expect_err(field).to_string();
         assert!(error.starts_with(&format!("{of_engine}{fault}")), "{field}: {error}");
     }
+}
+
+#[test]
+fn a_message_with_rules_in_cel_has_a_table_and_the_descriptors_of_its_fields() {
+    let rule = "option (buf.validate.message).cel = {expression: 'size(this.orders) < 3'};";
+    let dir = contract_dir(&FLEET.replace("message Engine {", &format!("message Engine {{ {rule}")));
+    compile(&dir).expect("it compiles");
+    let validation = read(&dir, "validation.rs");
+    for part in [
+        ", cel};",
+        "cel::pool(include_bytes!(\"cel.binpb\"))",
+        "cel::Rules::new(&POOL, \"fleet.v1.Vehicle.Engine\", &[",
+    ] {
+        assert!(validation.contains(part), "{part} is not in {validation}");
+    }
+    assert_eq!(validation.matches("cel::Rules::new").count(), 1, "other messages have no table: {validation}");
+    let descriptors = fs::read(dir.path().join("out/cel.binpb")).expect("a file");
+    let pool = DescriptorPool::decode(descriptors.as_slice()).expect("descriptors");
+    let mut files: Vec<_> = pool.files().map(|file| file.name().to_owned()).collect();
+    files.sort();
+    // Neither the options of the rules nor the messages of services are needed.
+    assert_eq!(files, ["fleet/v1/vehicle.proto", "google/protobuf/timestamp.proto", "kernel/common/v1/page.proto"]);
 }
 
 #[test]

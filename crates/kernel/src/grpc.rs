@@ -107,12 +107,12 @@ impl<M: Message + Validate> Call<M> {
     /// Normalizes and validates the request, and takes the permit, the idempotency claim, If-Match, `read_mask` and `include` from it.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field.
+    /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field; `INTERNAL_ERROR` for a rule in
+    /// CEL that could not be evaluated.
     pub fn admit(request: Request<M>) -> Result<Self> {
         let (metadata, extensions, mut message) = request.into_parts();
         message.normalize();
-        let checked = message.check_by(extensions.get::<Clock>());
-        checked.map_err(|violations| Error::validation(violations.into_inner()))?;
+        message.check_by(extensions.get::<Clock>())?;
         let fingerprint = |message: &M| Sha256::digest(message.encode_to_vec()).into();
         let facts = |message: &M, subject: &Subject| {
             let request = message.encode_to_vec();

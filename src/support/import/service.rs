@@ -117,7 +117,7 @@ fn admit(first: &pb::ImportTicketsRequest) -> Result<(AccountId, ReadOptions)> {
 }
 
 fn check(piece: &pb::ImportTicketsRequest, account: Option<AccountId>) -> Result<()> {
-    piece.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+    piece.check()?;
     let Some(account) = account else { return Ok(()) };
     if !piece.account_id.is_empty() && piece.account_id.parse() != Ok(account.0) {
         return Err(Error::field("accountId", "must be the same in every piece"));

@@ -2,7 +2,7 @@
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor, Value};
 
-use super::{Check, record, rules::CEL};
+use super::{Check, cel, record};
 use crate::names;
 
 const MESSAGE: &str = "buf.validate.message";
@@ -14,18 +14,17 @@ pub(super) struct Choice {
     is_required: bool,
 }
 
-/// Reads the rules of a message.
+/// Reads the rules of a message: the choices among its fields, and the rules in CEL.
 ///
 /// # Errors
-/// A rule in CEL, and names that are not fields.
-pub(super) fn of_message(message: &MessageDescriptor) -> Result<Vec<Choice>, String> {
-    let Some(extension) = message.parent_pool().get_extension_by_name(MESSAGE) else { return Ok(Vec::new()) };
+/// Names that are not fields, and unknown rules.
+pub(super) fn of_message(message: &MessageDescriptor) -> Result<(Vec<Choice>, Vec<cel::Rule>), String> {
+    let (mut choices, mut expressions) = (Vec::new(), Vec::new());
+    let Some(extension) = message.parent_pool().get_extension_by_name(MESSAGE) else {
+        return Ok((choices, expressions));
+    };
     let options = message.options();
-    if !options.has_extension(&extension) {
-        return Ok(Vec::new());
-    }
     let option = options.get_extension(&extension);
-    let mut choices = Vec::new();
     for (rule, value) in option.as_message().into_iter().flat_map(|option| option.fields()) {
         match (rule.name(), value) {
             ("oneof", Value::List(rules)) => {
@@ -33,10 +32,11 @@ pub(super) fn of_message(message: &MessageDescriptor) -> Result<Vec<Choice>, Str
                     choices.push(Choice::read(message, rule)?);
                 }
             }
-            _ => return Err(CEL.to_owned()),
+            ("cel" | "cel_expression", rules) => expressions.extend(cel::read(rules)?),
+            (rule, _) => return Err(format!("the rule {rule} has no check yet")),
         }
     }
-    Ok(choices)
+    Ok((choices, expressions))
 }
 
 /// Generates the checks of the oneofs of which a member must be set.

@@ -9,14 +9,11 @@ mod text;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
+use super::cel;
 use bounds::Bounds;
 use text::Text;
 
 pub(crate) const FIELD: &str = "buf.validate.field";
-const PREDEFINED: &str = "buf.validate.predefined";
-/// The fault of a rule in CEL. An interpreter would be part of every program: the crate `cel` 0.15 adds five crates, among
-/// them the runtime of a generated parser (antlr4rust).
-pub(crate) const CEL: &str = "rules in CEL are not supported: check the condition in ops.rs, and return `Error::field`";
 
 /// The rules of one field.
 #[derive(Default)]
@@ -35,6 +32,8 @@ pub(crate) struct Rules {
 #[derive(Default)]
 pub(crate) struct Element {
     pub(crate) checks: Vec<Check>,
+    /// The rules in CEL.
+    pub(crate) cel: Vec<cel::Rule>,
     /// The condition under which the checks apply: that `value` is not zero.
     pub(crate) condition: Option<&'static str>,
     /// Whether no rule applies, nor those of the value's message.
@@ -71,6 +70,7 @@ struct Raw {
     ignore: Option<Ignore>,
     /// The name of the rules of a type, and these rules.
     typed: Option<(String, DynamicMessage)>,
+    cel: Vec<cel::Rule>,
 }
 
 impl Raw {
@@ -82,8 +82,11 @@ impl Raw {
                 ("ignore", Value::EnumNumber(0)) => {}
                 ("ignore", Value::EnumNumber(1)) => raw.ignore = Some(Ignore::IfZero),
                 ("ignore", Value::EnumNumber(3)) => raw.ignore = Some(Ignore::Always),
-                ("cel" | "cel_expression", _) => return Err(CEL.to_owned()),
-                (_, Value::Message(inner)) => raw.typed = Some((rule, inner)),
+                ("cel" | "cel_expression", rules) => raw.cel.extend(cel::read(&rules)?),
+                (_, Value::Message(inner)) => {
+                    raw.cel.extend(cel::predefined(&inner)?);
+                    raw.typed = Some((rule, inner));
+                }
                 _ => return Err(unknown(&rule)),
             }
         }
@@ -104,6 +107,7 @@ impl Raw {
             is_ignored,
             condition: not_zero(&kind).filter(|_| self.ignore == Some(Ignore::IfZero)),
             normalization: text.normalization(&kind, typed.as_ref()),
+            cel: if is_ignored { Vec::new() } else { self.cel },
             checks: value(&kind, typed, text)?,
         })
     }
@@ -113,16 +117,11 @@ impl Rules {
     /// Reads the rules of a field. `is_alternative` says that a rule of the message allows only one of several fields.
     pub(crate) fn read(field: &FieldDescriptor, is_alternative: bool) -> Result<Self, String> {
         let options = field.options();
-        let option = |name| {
-            let extension = field.parent_pool().get_extension_by_name(name);
-            // No file imports the option, so no field has it.
-            let extension = extension.filter(|extension| options.has_extension(extension))?;
-            options.get_extension(&extension).as_message().cloned()
-        };
-        if option(PREDEFINED).is_some() {
-            return Err(CEL.to_owned());
-        }
-        let mut raw = option(FIELD).map_or_else(|| Ok(Raw::default()), |rules| Raw::read(&rules))?;
+        let extension = field.parent_pool().get_extension_by_name(FIELD);
+        // If no file imports the option, no field has it.
+        let rules = extension.filter(|extension| options.has_extension(extension));
+        let rules = rules.map(|extension| options.get_extension(&extension).into_owned());
+        let mut raw = Raw::inner(rules.as_ref())?;
         if is_alternative && raw.ignore.is_none() {
             raw.ignore = Some(Ignore::IfZero);
         }
@@ -148,7 +147,7 @@ impl Rules {
     }
 
     fn read_list(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
-        let mut rules = Self { whole: Element::of_collection(raw.ignore), ..Self::default() };
+        let mut rules = Self { whole: Element::of_collection(&raw), ..Self::default() };
         let (mut items, mut bounds, mut unique) = (None, Bounds::default(), false);
         for (rule, value) in raw.typed_as("repeated", "a list")? {
             match (rule.as_str(), &value) {
@@ -179,7 +178,7 @@ impl Rules {
     }
 
     fn read_map(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
-        let mut rules = Self { whole: Element::of_collection(raw.ignore), ..Self::default() };
+        let mut rules = Self { whole: Element::of_collection(&raw), ..Self::default() };
         let (mut keys, mut values, mut bounds) = (None, None, Bounds::default());
         for (rule, value) in raw.typed_as("map", "a map")? {
             match (rule.as_str(), &value) {
@@ -215,10 +214,12 @@ impl Raw {
 }
 
 impl Element {
-    fn of_collection(ignore: Option<Ignore>) -> Self {
+    fn of_collection(raw: &Raw) -> Self {
+        let is_ignored = raw.ignore == Some(Ignore::Always);
         Self {
-            condition: (ignore == Some(Ignore::IfZero)).then_some("!value.is_empty()"),
-            is_ignored: ignore == Some(Ignore::Always),
+            condition: (raw.ignore == Some(Ignore::IfZero)).then_some("!value.is_empty()"),
+            is_ignored,
+            cel: if is_ignored { Vec::new() } else { raw.cel.clone() },
             ..Self::default()
         }
     }
@@ -250,8 +251,8 @@ fn is_wrapper(name: &str) -> bool {
 
 /// Returns the rules that are set, without the examples, which are for readers.
 fn declared(rules: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
-    if rules.extensions().next().is_some() || rules.unknown_fields().next().is_some() {
-        return Err(CEL.to_owned());
+    if let Some(rule) = rules.unknown_fields().next() {
+        return Err(format!("the rule {} is unknown: import the file that declares it", rule.number()));
     }
     let set = rules.fields().filter(|(rule, _)| rule.name() != "example");
     Ok(set.map(|(rule, value)| (rule.name().to_owned(), value.clone())).collect())

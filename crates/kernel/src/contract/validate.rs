@@ -7,13 +7,14 @@
 //! Texts are normalized before validation. Unicode has several encodings of the same text, and texts that look the same
 //! must compare, count and match as equal.
 
+pub mod cel;
 pub mod check;
 pub mod text;
 mod well_known;
 
 use std::{borrow::Cow, fmt};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, error::Error};
 
 /// A message with field rules.
 pub trait Validate {
@@ -173,11 +174,15 @@ pub struct Violations {
     total: usize,
     /// The clock for rules about the present time; `None`: the system's.
     clock: Option<Clock>,
+    /// The items that rules in CEL have evaluated; `None` before the first one.
+    steps: Option<cel::Steps>,
+    /// The fault of a rule in CEL that could not be evaluated.
+    failure: Option<String>,
 }
 
 impl PartialEq for Violations {
     fn eq(&self, other: &Self) -> bool {
-        (&self.named, self.total) == (&other.named, other.total)
+        (&self.named, self.total, &self.failure) == (&other.named, other.total, &other.failure)
     }
 }
 
@@ -214,9 +219,14 @@ impl Violations {
         (now.timestamp(), now.timestamp_subsec_nanos().cast_signed())
     }
 
-    /// Returns whether there are no violations.
+    /// Records that a rule could not be evaluated, so that the message is not valid.
+    fn fail(&mut self, fault: String) {
+        self.failure.get_or_insert(fault);
+    }
+
+    /// Returns whether there are no violations, and all rules were evaluated.
     pub fn is_empty(&self) -> bool {
-        self.total == 0
+        self.total == 0 && self.failure.is_none()
     }
 
     /// Returns the number of violations, named or not.
@@ -232,6 +242,16 @@ impl Violations {
     /// Returns the named violations, in the order of the fields.
     pub fn into_inner(self) -> Vec<(String, String)> {
         self.named.into_iter().map(|(field, message)| (field, message.into_owned())).collect()
+    }
+}
+
+/// `VALIDATION_FAILED`; without a violation, `INTERNAL_ERROR` for the rule that could not be evaluated.
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        match violations.failure {
+            Some(fault) if violations.total == 0 => Self::internal(anyhow::anyhow!(fault)),
+            _ => Self::validation(violations.into_inner()),
+        }
     }
 }
 

@@ -86,6 +86,15 @@ async fn each_rule_names_the_path_of_the_value() {
     let many: serde_json::Map<_, _> = (0..21).map(|number| (number.to_string(), json!(1))).collect();
     let refused = customer.post(PATH, with("loadsKg", many.into())).await;
     assert_eq!(refused.body["error"]["fields"], json!({ "loadsKg": "must have at most 20 pairs" }));
+    let many: serde_json::Map<_, _> = (0..21).map(|number| (number.to_string(), json!(null))).collect();
+    let refused = customer.post(PATH, with("notes", many.into())).await;
+    assert_eq!(refused.body["error"]["fields"], json!({ "notes": "must have at most 20 names" }));
+    // A rule of the message reads two fields.
+    let refused = customer.post(PATH, with("distanceKm", json!(400.1))).await;
+    assert_eq!(refused.body["error"]["fields"], json!({ "pause": "must be at least 15 minutes for more than 400 km" }));
+    let mut paused = with("distanceKm", json!(400.1));
+    paused["pause"] = json!("900s");
+    customer.post(PATH, paused).await.success();
     customer.post(PATH, with("passengers", json!(-1))).await.failure(400, "MALFORMED_REQUEST");
     customer.post(PATH, with("energyWh", json!("5"))).await.failure(400, "MALFORMED_REQUEST");
 }

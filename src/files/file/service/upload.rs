@@ -69,7 +69,7 @@ struct Fields {
 
 async fn receive(upload: &mut Upload, mut stream: Streaming<pb::UploadFileRequest>) -> Result<Fields, Status> {
     let mut first = upload.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
-    first.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
+    first.admit().map_err(Error::from)?;
     let pb::UploadFileRequest { name, purpose, account_id, file } = first;
     let file = file.unwrap_or_default();
     let form = form::receive(upload, &file.content_type, pieces(file.data, stream)).await?;

@@ -25,7 +25,7 @@ pub(super) async fn set(
     let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
     let mut upload = Upload::begin(app.part::<Spool>(), principal, avatar::MAX_BYTES).await?;
     let mut first = upload.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
-    first.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
+    first.admit().map_err(Error::from)?;
     let (id, image) = (UserId::parse(&first.user_id)?, first.image.unwrap_or_default());
     let form = form::receive(&mut upload, &image.content_type, pieces(image.data, stream)).await?;
     if !form.fields.is_empty() {
