@@ -198,7 +198,7 @@ impl Templates {
         for page in ["enter", "ask", "done"] {
             let values = context! {
                 page, language => FALLBACK, nonce => "", csrf => "", user_code => "", is_wrong => true, client => "", email => "",
-                identity => ["openid"], scopes => [""], address => "", is_near => false, time => "", minutes => 0, allows => true,
+                identity => ["openid"], scopes => [context! { en => "", de => "" }], address => "", is_near => false, time => "", minutes => 0, allows => true,
             };
             let rendered = self.environment.get_template("device.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "device.html")));

@@ -11,7 +11,7 @@ use mainstay_kernel::{
     contract::policy::DeclaredScope,
     error::{Error, Reason, Result},
 };
-use minijinja::context;
+use minijinja::{Value, context};
 
 use crate::{
     identity::{
@@ -109,10 +109,6 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
         Ok(Outcome::SecondFactor) => return problem(app, headers, StatusCode::FORBIDDEN, "second_factor"),
         Ok(Outcome::Foreign) => return problem(app, headers, StatusCode::FORBIDDEN, "form"),
         Ok(Outcome::Ask { person, csrf }) => {
-            let (identity, of_contract): (Vec<_>, Vec<_>) =
-                request.scopes.iter().map(String::as_str).partition(|name| IDENTITY_SCOPES.contains(name));
-            let declared = app.contract.policies.scopes().filter(|scope| of_contract.contains(&scope.name.as_str()));
-            let title = |scope: &DeclaredScope| context! { en => scope.title.en, de => scope.title.de };
             let values = context! {
                 page => "consent",
                 client => client.name,
@@ -123,8 +119,7 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
                 is_lasting => client.may_use(GrantType::RefreshToken),
                 request => query,
                 csrf,
-                identity,
-                scopes => declared.map(title).collect::<Vec<_>>(),
+                ..permissions(app, &request.scopes)
             };
             // The form must have the `Origin` of this page.
             return respond(app, headers, "authorize.html", (StatusCode::OK, "same-origin"), values);
@@ -133,6 +128,15 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
     };
     // Chromium applies `form-action` to the redirects of a form, and the application may redirect further.
     if is_form { leave(app, headers, &url) } else { found(&url) }
+}
+
+/// Returns what a page says about scopes: the names of those of OpenID Connect, and the titles of those of the contract.
+pub(super) fn permissions(app: &App, scopes: &[String]) -> Value {
+    let (identity, of_contract): (Vec<_>, Vec<_>) =
+        scopes.iter().map(String::as_str).partition(|name| IDENTITY_SCOPES.contains(name));
+    let declared = app.contract.policies.scopes().filter(|scope| of_contract.contains(&scope.name.as_str()));
+    let title = |scope: &DeclaredScope| context! { en => scope.title.en, de => scope.title.de };
+    context! { identity, scopes => declared.map(title).collect::<Vec<_>>() }
 }
 
 fn refused(back: &Return, issuer: &str, refusal: Refusal) -> String {

@@ -10,24 +10,23 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chrono::TimeDelta;
-use mainstay_kernel::{app::App, caller::ClientAddress, error::Result, module::Modules};
+use mainstay_kernel::{app::App, caller::ClientAddress, error::Result};
 use minijinja::{Value, context};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use url::form_urlencoded;
 
 use super::{
-    authorize::{SIGN_IN, failed, found, leave, problem},
+    authorize::{failed, found, permissions, problem},
     endpoint::{Fault, answer, authenticated, counted},
 };
 use crate::{
     identity::{
-        auth::browser::{origin_of, session_token},
+        auth::browser::{leave, origin_of, session_token, sign_in_before},
         oauth::{
             model::{Parameters, device::UserCode},
             ops::{self, Absent, Asked, Begun, Entry, Visit, issuer, visit},
         },
-        oauth_client::model::{GrantType, IDENTITY_SCOPES},
+        oauth_client::model::GrantType,
         service_key::model::network_of,
     },
     mail::respond,
@@ -73,11 +72,16 @@ pub(super) async fn begin(
     }
 }
 
-/// Returns the page with the code of a query. It is entered by a form alone, so that no link uses up the guesses of a person.
-fn page_of(query: Option<&str>) -> String {
-    let code = Parameters::parse(query.unwrap_or_default().as_bytes());
-    let code = code.and_then(|parameters| UserCode::parse(parameters.get("user_code")?));
-    format!("{PAGE}?user_code={}", code.map(|code| code.to_string()).unwrap_or_default())
+/// Returns the page with a code. It is entered by a form alone, so that no link uses up the guesses of a person.
+fn page_of(code: &str) -> String {
+    let code = UserCode::parse(code).map(|code| code.to_string()).unwrap_or_default();
+    format!("{PAGE}?user_code={code}")
+}
+
+/// Returns the code of a query, in any form.
+fn code_of(query: Option<&str>) -> String {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
+    parameters.as_ref().and_then(|parameters| parameters.get("user_code")).unwrap_or_default().to_owned()
 }
 
 /// `GET /device`. Other sites lead to it without the cookie, so that it leads to the page by itself.
@@ -85,7 +89,7 @@ pub(super) async fn enter(State(app): State<App>, headers: HeaderMap, RawQuery(q
     if issuer(&app).is_none() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    leave(&app, &headers, &page_of(query.as_deref()))
+    leave(&app, &headers, &page_of(&code_of(query.as_deref())))
 }
 
 /// `GET /session/device`.
@@ -95,9 +99,7 @@ pub(super) async fn show(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
-    let code = parameters.as_ref().and_then(|parameters| parameters.get("user_code")).unwrap_or_default();
-    visited(&app, address, &headers, code, None).await
+    visited(&app, address, &headers, &code_of(query.as_deref()), None).await
 }
 
 /// `POST /session/device`.
@@ -127,7 +129,7 @@ async fn visited(
     }
     let (_, from) = origin_of(address, headers);
     let values = match visit(app, session_token(app, headers), from, entry).await {
-        Ok(Visit::Absent(Absent::SignIn)) => return sign_in(app, headers, code),
+        Ok(Visit::Absent(Absent::SignIn)) => return found(&sign_in_before(&page_of(code))),
         Ok(Visit::Absent(Absent::SecondFactor)) => {
             return problem(app, headers, StatusCode::FORBIDDEN, "second_factor");
         }
@@ -150,9 +152,6 @@ async fn visited(
 }
 
 fn question(app: &App, Asked { client, email, user_code, request, csrf }: Asked, is_near: bool) -> Value {
-    let (identity, of_contract): (Vec<_>, Vec<_>) =
-        request.scopes.iter().map(String::as_str).partition(|name| IDENTITY_SCOPES.contains(name));
-    let declared = app.contract.policies.scopes().filter(|scope| of_contract.contains(&scope.name.as_str()));
     let age = (app.clock.now() - request.created_at).max(TimeDelta::zero());
     context! {
         page => "ask",
@@ -160,22 +159,10 @@ fn question(app: &App, Asked { client, email, user_code, request, csrf }: Asked,
         email,
         user_code => user_code.to_string(),
         csrf,
-        identity,
-        scopes => declared.map(|scope| scope.summary.as_str()).collect::<Vec<_>>(),
         address => request.address,
         is_near,
         time => request.created_at.format("%H:%M UTC").to_string(),
         minutes => age.num_minutes(),
+        ..permissions(app, &request.scopes)
     }
-}
-
-/// Leads to the sign-in, which returns to the page.
-fn sign_in(app: &App, headers: &HeaderMap, code: &str) -> Response {
-    if !Modules::of(app).has("console") {
-        return problem(app, headers, StatusCode::SERVICE_UNAVAILABLE, "other");
-    }
-    let code = UserCode::parse(code).map(|code| code.to_string()).unwrap_or_default();
-    let mut place = form_urlencoded::Serializer::for_suffix(SIGN_IN.to_owned(), SIGN_IN.len());
-    place.append_pair("return", &format!("{PAGE}?user_code={code}"));
-    found(&place.finish())
 }

@@ -9,10 +9,10 @@ use axum::{
 use mainstay_kernel::{app::App, error::Result, module::Modules};
 use minijinja::{Value, context};
 
-use super::authorize::{failed, found, leave, problem};
+use super::authorize::{failed, found, problem};
 use crate::{
     identity::{
-        auth::browser::{removal, session_token},
+        auth::browser::{leave, removal, session_token},
         oauth::{
             model::{Logout, Parameters},
             ops::{Decision, SignOut, issuer, sign_out},
