@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy check test test-german chaos mutants scale load scaffold upgrade bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy check test test-german chaos mutants scale load scaffold upgrade bench conformance rules fuzz image deb release setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ bench: ## Measure throughput, latency and CPU, compared to a bare server and pgb
 
 conformance: ## Run protobuf's own conformance suite on the JSON transcoder
 	@scripts/conformance
+
+rules: ## Compare validation with protovalidate on random messages (ARGS=SEED for others)
+	@scripts/rules $(ARGS)
 
 fuzz: ## Compare the JSON transcoder with another implementation, then fuzz it for a minute (ARGS=600 for ten minutes)
 	@scripts/fuzz $(ARGS)
