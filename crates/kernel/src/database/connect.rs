@@ -15,7 +15,7 @@ use std::{
 };
 
 use diesel::{ConnectionError, ConnectionResult, QueryResult, deserialize::QueryableByName, sql_types::Text};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use rand::seq::SliceRandom as _;
 use tokio::net::UnixStream;
 use tokio_postgres::{
@@ -282,7 +282,8 @@ pub(super) async fn leads_through_pooler(connection: &mut AsyncPgConnection) -> 
         source: String,
     }
     const SQL: &str = "SELECT source FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
-    let setting: Setting = diesel::sql_query(SQL).get_result(connection).await?;
+    // Not a method, because a trait with `first` in scope would hide that of the servers.
+    let setting: Setting = diesel_async::RunQueryDsl::get_result(diesel::sql_query(SQL), connection).await?;
     Ok(setting.source != "client")
 }
 
