@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    caller::{Caller, Means, Visibility},
+    caller::{Caller, Visibility},
     contract::policy::Scope,
     database::Connection,
     error::{Error, Reason, Result},
