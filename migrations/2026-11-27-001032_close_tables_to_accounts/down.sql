@@ -10,7 +10,7 @@ COMMENT ON TABLE users IS NULL;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     canned_answers, earlier_post_slugs, email_changes, file_links, file_usage, files, inbound_events, ledger_entries,
     ledger_sums, ledger_transactions, ledger_unsummed, linked_identities, mail_logins, mail_suppressions, mails,
-    oauth_clients, oauth_codes, oauth_consents, passkeys, password_resets, products, registrations, remembered_devices,
+    oauth_codes, oauth_consents, oauth_devices, passkeys, password_resets, products, registrations, remembered_devices,
     revocations, sandbox_movements, sandbox_subscriptions, second_factors, sign_ins, signing_keys, stored_objects,
     system_log_ring, users
 TO mainstay_account;

@@ -8,8 +8,8 @@
 -- methods that reach the caller, which run as the login of the connection.
 REVOKE ALL ON
     canned_answers, earlier_post_slugs, email_changes, inbound_events, ledger_entries, ledger_sums, ledger_transactions,
-    ledger_unsummed, linked_identities, mail_logins, mail_suppressions, oauth_clients, oauth_codes, oauth_consents,
-    passkeys, password_resets, registrations, remembered_devices, sandbox_movements, sandbox_subscriptions, second_factors,
+    ledger_unsummed, linked_identities, mail_logins, mail_suppressions, oauth_codes, oauth_consents, oauth_devices, passkeys,
+    password_resets, registrations, remembered_devices, sandbox_movements, sandbox_subscriptions, second_factors,
     sign_ins, signing_keys, system_log_ring
 FROM mainstay_account;
 
