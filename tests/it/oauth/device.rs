@@ -106,7 +106,9 @@ async fn a_person_connects_a_device() {
     assert!(!html.contains("Wall display") && !html.contains("<script"), "{html}");
     let html = enter(&mut stage.browser, &code.to_lowercase().replace('-', " ")).await;
     let email = &stage.cast.customer.as_user().email;
-    for shown in ["Wall display", "read your e-mail address", code.as_str(), "127.0.0.1", email.as_str()] {
+    for shown in
+        ["Wall display", "Read your e-mail address", "Read tickets", code.as_str(), "127.0.0.1", email.as_str()]
+    {
         assert!(html.contains(shown), "{shown}: {html}");
     }
     decide(&mut stage.browser, &html, "allow").await;
@@ -135,7 +137,7 @@ async fn a_person_signs_in_and_comes_back_to_the_code() {
     let first = browser.open(&format!("/device?user_code={code}&return=https%3A%2F%2Fevil.example")).await;
     let place = browser.open(&leads_to(&first.html)).await;
     assert_eq!(place.status, 303, "{place:#?}");
-    assert_eq!(place.location, format!("/console/?return=%2Fsession%2Fdevice%3Fuser_code%3D{code}"));
+    assert_eq!(place.location, format!("/session/sign-in?return=%2Fsession%2Fdevice%3Fuser_code%3D{code}"));
     sign_in(&mut browser, &stage.cast.customer).await;
     let page = browser.open(&format!("/session/device?user_code={code}")).await;
     assert_eq!(field(&page.html, "user_code"), code);
