@@ -169,7 +169,7 @@ diesel::table! {
         id -> Uuid, name -> Text, redirect_uris -> Array<Text>, grant_types -> Array<SmallInt>, scopes -> Array<Text>,
         is_first_party -> Bool, secret_hash -> Nullable<Binary>, earlier_secret_hash -> Nullable<Binary>,
         earlier_expires_at -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
-        updated_at -> Timestamptz, post_logout_redirect_uris -> Array<Text>, account_id -> Nullable<Uuid>,
+        updated_at -> Timestamptz, account_id -> Nullable<Uuid>, post_logout_redirect_uris -> Array<Text>,
     }
 }
 diesel::table! {
