@@ -30,7 +30,8 @@ pub(super) const APP_URL: Variable = Variable::plain(
 );
 pub(super) const PUBLIC_URL: Variable =
     Variable::plain("PUBLIC_URL", "", "This server as its callers see it; if absent, LISTEN_ADDR");
-pub(super) const LOGO: Variable = Variable::plain("APP_LOGO_URL", "", "Logo in mail and on pages: an https URL of an image");
+pub(super) const LOGO: Variable =
+    Variable::plain("APP_LOGO_URL", "", "Logo in mail and on pages: an https URL of an image");
 pub(super) const COLOR: Variable =
     Variable::plain("APP_COLOR", "#0f766e", "Color of buttons and links in mail and on pages");
 

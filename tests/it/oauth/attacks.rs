@@ -275,5 +275,8 @@ async fn the_sign_in_returns_to_this_service() {
     let stage = Stage::new().await;
     let mut browser = Browser::new(&stage.app.endpoint);
     let place = pass(&mut browser, &authorize(&stage.client, &[("return", "https://evil.example/")])).await;
-    assert!(place.starts_with("/session/sign-in?return=%2Fsession%2Fauthorize%3F") && !place.contains("evil"), "{place}");
+    assert!(
+        place.starts_with("/session/sign-in?return=%2Fsession%2Fauthorize%3F") && !place.contains("evil"),
+        "{place}"
+    );
 }
