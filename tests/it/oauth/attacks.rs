@@ -171,7 +171,7 @@ async fn an_application_does_not_become_the_user() {
     let mut thief = Browser::new(&stage.app.endpoint);
     thief.cookies.insert("mainstay_session".to_owned(), token);
     let place = pass(&mut thief, &authorize(&stage.client, &[])).await;
-    assert!(place.starts_with("/console/"), "it authorizes nothing: {place}");
+    assert!(place.starts_with("/session/sign-in?return="), "it authorizes nothing: {place}");
     assert_eq!(thief.post("/session/refresh", &json!({})).await.reason(), "INVALID_TOKEN");
     refresh(&stage.app, &stage.client, &tokens).await.expect("the session continues");
     // And the refresh token of a sign-in is none of an application.
