@@ -22,6 +22,5 @@ ALTER TABLE oauth_clients
     ADD CONSTRAINT oauth_clients_account_check CHECK (account_id IS NULL OR grant_types = ARRAY[3]::smallint[]);
 CREATE INDEX oauth_clients_account_id_idx ON oauth_clients (account_id) WHERE account_id IS NOT NULL;
 
+-- The clients of the platform are those of the staff and of persons, whose statements run as the login of the connection.
 SELECT isolate_rows('oauth_clients');
--- People of every account agree to the clients of the platform.
-CREATE POLICY of_platform ON oauth_clients FOR SELECT TO mainstay_account USING (account_id IS NULL);

@@ -63,8 +63,7 @@ const OPENED: &str =
         AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')";
 
 /// Rows that every account reads: what is published, the counters of all accounts, and what belongs to the platform.
-const OF_ALL: [(&str, &str); 5] = [
-    ("oauth_clients", "account_id IS NULL"),
+const OF_ALL: [(&str, &str); 4] = [
     ("posts", "status = 3"),
     ("roles", "account_id IS NULL"),
     ("ticket_counts", "account_id = '00000000-0000-0000-0000-000000000000'"),
