@@ -47,7 +47,7 @@ pub enum Means {
     Session,
     /// By a personal access token, which a program has.
     Token,
-    /// By the access token of the application with this id, to which the user gave it. It reaches only what its scopes name.
+    /// By the access token of the application with this id, to which the user gave it. The token reaches only what its scopes name.
     Application(uuid::Uuid),
     /// A member of the staff acts in the name of the user (RFC 8693, 4.1).
     Impersonation {

@@ -54,7 +54,7 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
     let permit = roles::present(connection, policies, permit, MANAGE).await?;
     service_key::check_given(policies, &permit, client.gained(None))?;
     if let Some(account) = client.account {
-        // It must exist, and remain until the client does. An erasure that begins later ends the client.
+        // The account must exist, and remain until the client is stored. An erasure that begins later ends the client.
         let account = accounts::lock(connection, account).await?;
         if account.deletion_at.is_some() {
             return Err(IdentityReason::DeletionScheduled.into());

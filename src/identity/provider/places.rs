@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 const MAX_CALLS: usize = 4;
 /// The maximum number of callers that wait for a document.
 const MAX_WAITING: usize = 8;
-/// The maximum number of people who return at a time. They share the few calls.
+/// The maximum number of people who return at a time, and share the few calls.
 const MAX_RETURNS: usize = 16;
 
 /// The places at one provider. All clients of the provider share them: an owner who changes the provider again and again gets no

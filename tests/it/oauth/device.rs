@@ -234,7 +234,7 @@ async fn a_decision_about_a_device_can_not_be_forged() {
         let page = stage.browser.submit("/session/device", &forged).await;
         assert_eq!(page.status, 403, "{forged}: {page:#?}");
     }
-    // Nobody makes a person enter a code either: it would count as a guess.
+    // Another site can't make a person enter a code either, which would count as a guess.
     let page = stage.browser.submit("/session/device", &form(&[("user_code", &code), ("csrf", &csrf)])).await;
     assert_eq!(page.status, 403, "{page:#?}");
     let mut colleague = signed_in(&stage.app, &stage.cast.colleague).await;

@@ -212,7 +212,7 @@ pub(crate) fn sign_in_before(path: &str) -> String {
     place::on(SIGN_IN, path)
 }
 
-/// Leads to a page. One that reads the cookie of the session is reached by a page of this server.
+/// Leads to a page. A page that reads the cookie of the session is reached by a page of this server.
 pub(super) fn go(app: &App, headers: &HeaderMap, url: &str) -> Response {
     let is_plain = url.starts_with('/') && !url.starts_with("/session/") && Place::without_script(url).is_none();
     if is_plain { found(url) } else { leave(app, headers, url) }

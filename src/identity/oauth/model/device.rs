@@ -99,7 +99,7 @@ pub enum Poll {
     Denied,
     /// The person has allowed the access.
     Allowed(Agreement),
-    /// Nobody has decided yet.
+    /// The decision is open.
     Pending,
     /// The device asks too fast.
     TooFast,

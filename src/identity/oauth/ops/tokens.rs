@@ -62,7 +62,7 @@ pub(crate) enum Failure {
     Request,
     /// The client may not ask for a scope.
     Scope,
-    /// Nobody has decided about the device yet.
+    /// The decision about the device is open.
     Pending,
     /// Likewise, and the device asks too fast.
     TooFast,

@@ -72,7 +72,7 @@ pub(super) async fn begin(
     }
 }
 
-/// Returns the page with a code. It is entered by a form alone, so that no link uses up the guesses of a person.
+/// Returns the page with a code. A form alone enters the code, so that no link uses up the guesses of a person.
 fn page_of(code: &str) -> String {
     let code = UserCode::parse(code).map(|code| code.to_string()).unwrap_or_default();
     format!("{PAGE}?user_code={code}")

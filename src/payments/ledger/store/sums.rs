@@ -114,7 +114,7 @@ const STORED: &str = "
         FROM ledger_unsummed CROSS JOIN (VALUES (1), (2)) AS spans (span)
     ) AS parts GROUP BY 1, 2, 3";
 
-/// Returns the stored sums that differ from the ledger, as sentences for an operator. This reads the whole ledger.
+/// Returns the stored sums that differ from the ledger, as sentences for an operator. The comparison reads the whole ledger.
 pub async fn differences(connection: &mut Connection) -> Result<Vec<String>> {
     let sql = format!(
         "SELECT format('%s from %s in %s: %s sold and %s refunded are stored, and the ledger has %s and %s',

@@ -14,7 +14,7 @@ use crate::{identity::provider::model::DEFAULT_PATH, mail::config::MailConfig};
 const ROOTS: [&str; 4] = ["/console", "/session/authorize", "/session/device", "/device"];
 const MAX_BYTES: usize = 2000;
 
-/// The page that follows a sign-in: a path of [`ROOTS`], or the page of the configuration. It comes from a link, which anybody can
+/// The page that follows a sign-in: a path of [`ROOTS`], or the page of the configuration. The text comes from a link, which anybody can
 /// write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::identity::auth::browser) struct Place(String);
