@@ -206,7 +206,7 @@ impl Templates {
         for step in ["password", "second_factor", "code", "done"] {
             let values = context! {
                 step, language => FALLBACK, nonce => "", place => "", email => "", problem => None::<&str>, minutes => None::<u64>,
-                remember_days => 30, mail => true, passkeys => true, providers => [context! { label => "", url => "" }],
+                is_recovery => false, remember_days => 30, mail => true, passkeys => true, providers => [context! { label => "", url => "" }],
                 provider_query => "", expired => "", again => "",
             };
             let rendered = self.environment.get_template("sign_in.html").and_then(|template| template.render(values));

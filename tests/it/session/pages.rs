@@ -124,7 +124,8 @@ async fn a_recovery_code_takes_the_place_of_the_app_once() {
     assert_arrived(&mut first, &page).await;
     let again = submit(&mut second, SECOND_FACTOR, &typed).await;
     assert_eq!(again.status, 422, "{again:#?}");
-    assert_faulty(&again, "code");
+    assert_faulty(&again, "recovery");
+    assert!(again.html.contains("<details open>"), "{}", again.html);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@
   const path = isSecondFactor ? "/session/second-factor" : "/session/passkey";
   /** Ends the offer of passkeys in the field of the address: a browser asks for one passkey at a time. */
   const offer = new AbortController();
+  let offered;
 
   async function post(path, body) {
     const content = body && { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
@@ -45,6 +46,8 @@
     offer.abort();
     problem.textContent = "";
     button.disabled = true;
+    // The last response replaces the cookie of the ceremony.
+    await offered?.catch(() => undefined);
     await options().then((options) => prove(options)).catch(fail);
     button.disabled = false;
   });
@@ -55,8 +58,9 @@
       return;
     }
     button.hidden = false;
-    if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
-    const begun = await options();
+    if (!(await PublicKeyCredential.isConditionalMediationAvailable?.()) || offer.signal.aborted) return;
+    offered = options();
+    const begun = await offered;
     if (!offer.signal.aborted) await prove(begun, { signal: offer.signal, mediation: "conditional" }).catch(fail);
   }
   // Without an offer, people choose another way.

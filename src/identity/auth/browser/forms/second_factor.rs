@@ -28,9 +28,13 @@ pub(super) async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(qu
     ask(&app, &headers, &place, token, None).await
 }
 
+/// The failure of an answer, and whether that was a recovery code.
+type Failure<'e> = (&'e Error, bool);
+
 /// Shows the form of a challenge, with the failure of an earlier answer.
-async fn ask(app: &App, headers: &HeaderMap, place: &Place, token: &str, failure: Option<&Error>) -> Response {
-    let view = View::of("second_factor", place);
+async fn ask(app: &App, headers: &HeaderMap, place: &Place, token: &str, failure: Option<Failure<'_>>) -> Response {
+    let is_recovery = failure.is_some_and(|(_, is_recovery)| is_recovery);
+    let view = View { is_recovery, ..View::of("second_factor", place) };
     match ops::challenge_options(app, token).await {
         Ok(options) => {
             let days = options
@@ -38,12 +42,12 @@ async fn ask(app: &App, headers: &HeaderMap, place: &Place, token: &str, failure
                 .map(|life| life.num_seconds().saturating_add(SECONDS_PER_DAY - 1) / SECONDS_PER_DAY);
             let view = View { remember_days: days, ..view };
             match failure {
-                Some(error) => refused(app, headers, view, error),
+                Some((error, _)) => refused(app, headers, view, error),
                 None => view.render(app, headers),
             }
         }
         Err(error) if error.reason() == Reason::InvalidToken => expired(place),
-        Err(error) => refused(app, headers, view, failure.unwrap_or(&error)),
+        Err(error) => refused(app, headers, view, failure.map_or(&error, |(error, _)| error)),
     }
 }
 
@@ -52,15 +56,18 @@ pub(super) async fn verify(Visit { app, headers, device, from, body }: Visit) ->
     let form = Fields::parse(&body);
     let (place, is_tls) = (form.place(&app), is_tls(&app, &headers));
     let Some(token) = cookie::CHALLENGE.read(&headers, is_tls) else { return expired(&place) };
+    let (code, recovery) = (form.get("code"), form.get("recovery"));
     let verify = async {
-        let code = form.get("code").or_else(|| form.get("recovery")).unwrap_or_default();
-        let answer = Answer::Code(Code::parse(code)?);
+        let answer = Answer::Code(Code::parse(code.or(recovery).unwrap_or_default())?);
         ops::verify(&app, token, &answer, form.get("remember").is_some(), device, from).await
     };
     let used = || cookie::CHALLENGE.clear(&headers, is_tls);
     match verify.await {
         Ok((pair, device)) => advance(&app, &headers, is_tls, &place, SignedIn::Tokens(pair, device), used()),
         Err(error) if error.reason() == Reason::InvalidToken => (in_headers(used()), expired(&place)).into_response(),
-        Err(error) => ask(&app, &headers, &place, token, Some(&error)).await,
+        Err(error) => {
+            let is_recovery = code.is_none() && recovery.is_some();
+            ask(&app, &headers, &place, token, Some((&error, is_recovery))).await
+        }
     }
 }

@@ -32,13 +32,24 @@ pub(super) struct View<'v> {
     pub(super) status: StatusCode,
     /// How long the person must wait.
     pub(super) wait: Option<Duration>,
+    /// Whether the failure is that of a recovery code.
+    pub(super) is_recovery: bool,
     /// How long the device can be remembered; `None` if it can't.
     pub(super) remember_days: Option<i64>,
 }
 
 impl<'v> View<'v> {
     pub(super) fn of(step: &'static str, place: &'v Place) -> Self {
-        Self { step, place, email: "", problem: None, status: StatusCode::OK, wait: None, remember_days: None }
+        Self {
+            step,
+            place,
+            email: "",
+            problem: None,
+            status: StatusCode::OK,
+            wait: None,
+            is_recovery: false,
+            remember_days: None,
+        }
     }
 
     /// Adds a failure.
@@ -53,7 +64,7 @@ impl<'v> View<'v> {
     }
 
     pub(super) fn render(self, app: &App, headers: &HeaderMap) -> Response {
-        let Self { step, place, email, problem, status, wait, remember_days } = self;
+        let Self { step, place, email, problem, status, wait, is_recovery, remember_days } = self;
         let again = place.on(SIGN_IN);
         let link = |provider: &Provider| context! { label => provider.label, url => place.by_provider(&provider.name) };
         let values = context! {
@@ -62,6 +73,7 @@ impl<'v> View<'v> {
             email,
             problem,
             minutes => wait.map(minutes),
+            is_recovery,
             remember_days,
             mail => mail_login::is_offered(app),
             passkeys => matches!(step, "password" | "second_factor") && app.part::<RelyingParty>().is_available(),
