@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use mainstay_kernel::{
     breaker::Circuit,
-    config::ConfigError,
+    config::{Config, ConfigError},
     contract::Policies,
     contribution::Contributions,
     http::health::Dependency,
@@ -82,6 +82,11 @@ pub(crate) fn module() -> Module {
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
         .metrics([Metric::counter("mainstay_mail_suppressions_total", "Addresses that are sent no more mail")
             .labels(&[("reason", &["bounce", "complaint", "unsubscribed"])])])
+}
+
+/// Returns the URL of the front end, if there is one.
+pub(crate) fn front_end(config: &Config) -> Option<&str> {
+    config.section::<MailConfig>().brand.app_url.as_deref()
 }
 
 /// Returns the errors in the templates, so that they are reported together with all other configuration errors.

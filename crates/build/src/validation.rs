@@ -6,6 +6,7 @@
 
 mod cel;
 mod choices;
+mod kinds;
 mod paths;
 mod rules;
 

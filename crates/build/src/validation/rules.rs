@@ -9,7 +9,7 @@ mod text;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
-use super::cel;
+use super::{cel, kinds::scalar_kind};
 use bounds::Bounds;
 use text::Text;
 
@@ -230,23 +230,6 @@ pub(crate) fn entry(field: &FieldDescriptor) -> (Kind, Kind) {
     let entry = field.kind();
     let entry = entry.as_message().expect("a map is a list of entries");
     (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind())
-}
-
-/// Returns the kind of the Rust value: for a wrapper such as `google.protobuf.StringValue`, that of the wrapped value.
-pub(crate) fn scalar_kind(kind: &Kind) -> Kind {
-    match kind {
-        Kind::Message(message) if is_wrapper(message.full_name()) => {
-            message.get_field(1).map_or_else(|| kind.clone(), |wrapped| wrapped.kind())
-        }
-        _ => kind.clone(),
-    }
-}
-
-fn is_wrapper(name: &str) -> bool {
-    let name = name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value"));
-    name.is_some_and(|name| {
-        ["Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64"].contains(&name)
-    })
 }
 
 /// Returns the rules that are set, without the examples, which are for readers.

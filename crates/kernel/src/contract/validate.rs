@@ -12,7 +12,11 @@ pub mod check;
 pub mod text;
 mod well_known;
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use crate::{clock::Clock, error::Error};
 
@@ -175,7 +179,7 @@ pub struct Violations {
     /// The clock for rules about the present time; `None`: the system's.
     clock: Option<Clock>,
     /// The items that rules in CEL have evaluated; `None` before the first one.
-    steps: Option<cel::Steps>,
+    steps: Option<Arc<AtomicUsize>>,
     /// The fault of a rule in CEL that could not be evaluated.
     failure: Option<String>,
 }

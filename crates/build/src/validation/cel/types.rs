@@ -79,7 +79,7 @@ impl Type {
                 "google.protobuf.Struct" => Self::Map(Self::String.into(), Self::Any.into()),
                 "google.protobuf.ListValue" => Self::List(Self::Any.into()),
                 "google.protobuf.Value" => Self::Any,
-                _ => match super::super::rules::scalar_kind(kind) {
+                _ => match super::super::kinds::scalar_kind(kind) {
                     Kind::Message(message) => Self::Message(message),
                     wrapped => Self::of_kind(&wrapped),
                 },

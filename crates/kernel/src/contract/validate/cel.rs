@@ -187,7 +187,7 @@ impl Compiled {
     }
 
     fn evaluate(&self, this: &Value, path: &Path<'_>, violations: &mut Violations) {
-        let steps = violations.steps.get_or_insert_default().clone();
+        let steps = Steps(violations.steps.get_or_insert_default().clone());
         match self.fault(this, &steps, violations.now()) {
             Ok(None) => {}
             Ok(Some(message)) => violations.push(path.to_string(), message),

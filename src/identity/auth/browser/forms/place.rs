@@ -8,7 +8,7 @@ use mainstay_kernel::{app::App, module::Modules};
 use url::{Position, Url, form_urlencoded};
 
 use super::{DONE, cookie};
-use crate::{identity::provider::model::DEFAULT_PATH, mail::config::MailConfig};
+use crate::{identity::provider::model::DEFAULT_PATH, mail};
 
 /// The pages that a sign-in leads to, with the pages below them.
 const ROOTS: [&str; 4] = ["/console", "/session/authorize", "/session/device", "/device"];
@@ -111,7 +111,7 @@ fn default(app: &App) -> String {
     if Modules::of(app).has("console") {
         return DEFAULT_PATH.to_owned();
     }
-    app.config.section::<MailConfig>().brand.app_url.clone().unwrap_or_else(|| DONE.to_owned())
+    mail::front_end(&app.config).unwrap_or(DONE).to_owned()
 }
 
 #[cfg(test)]
