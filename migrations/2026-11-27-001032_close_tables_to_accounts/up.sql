@@ -18,10 +18,8 @@ SELECT share_table('file_links', 'whether a file is used, or hidden, depends on 
 SELECT share_table('file_usage', 'the removal of a reference may free the space of another account', 'SELECT, INSERT, UPDATE');
 SELECT share_table('files', 'a file of one account is attached to the ticket of another, and the last reference removes it',
     'SELECT, INSERT, UPDATE, DELETE');
-SELECT share_table('mails', 'a unit of work adds and removes mails, which have no text and no address',
-    'SELECT, INSERT, DELETE');
-SELECT share_table('products', 'every account orders the products of the platform, whose stock an order changes',
-    'SELECT, UPDATE');
+SELECT share_table('mails', 'a unit of work adds mails, which have no text and no address', 'SELECT, INSERT');
+SELECT share_table('products', 'every account orders the products of the platform');
 SELECT share_table('revocations', 'a unit of work ends sessions and tokens, which every process reads',
     'SELECT, INSERT, UPDATE');
 SELECT share_table('stored_objects', 'names of objects, which the removal of the last reference releases',
