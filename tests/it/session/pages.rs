@@ -225,4 +225,9 @@ async fn a_way_that_is_off_is_not_offered() {
     let unknown = submit(&mut browser, "/session/sign-in/company", &[("email", "ada@unknown.example")]).await;
     assert_eq!(unknown.status, 404, "{unknown:#?}");
     assert_faulty(&unknown, "email");
+    // A failure leaves the address of the form in the browser.
+    for path in ["/session/sign-in/mail", "/session/sign-in/company"] {
+        let page = browser.open(path).await;
+        assert_eq!((page.status, page.location.as_str()), (303, SIGN_IN), "{page:#?}");
+    }
 }

@@ -75,9 +75,9 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     });
     [
         (SIGN_IN, shown(get(show)).merge(guarded(post(sign_in)))),
-        ("/session/sign-in/mail", guarded(post(code::begin))),
+        ("/session/sign-in/mail", get(begin_again).merge(guarded(post(code::begin)))),
         (CODE, shown(get(code::show)).merge(guarded(post(code::sign_in)))),
-        ("/session/sign-in/company", guarded(post(leave_for_company))),
+        ("/session/sign-in/company", get(begin_again).merge(guarded(post(leave_for_company)))),
         (SECOND_FACTOR, shown(get(second_factor::show)).merge(guarded(post(second_factor::verify)))),
         (DONE, shown(get(done))),
         ("/session/sign-in/passkey.js", script),
@@ -110,6 +110,11 @@ async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQu
     let query = Fields::parse(query.unwrap_or_default().as_bytes());
     let place = query.place(&app);
     View { problem: query.get(FAILURE), ..View::of("password", &place) }.render(&app, &headers)
+}
+
+/// Leads to the beginning from the address of a form without a page of its own, which a failure leaves in the browser.
+async fn begin_again() -> Response {
+    found(SIGN_IN)
 }
 
 /// `POST /session/sign-in`.
