@@ -1,6 +1,7 @@
 -- Purpose: the role mainstay_account has the privileges on tables without policies that units of work and lists of an account
 -- need, and no others.
--- Lock: none; privileges take no lock on a table.
+-- Lock: SHARE UPDATE EXCLUSIVE on the shared tables for their comments, which locks out no statement of a server; privileges
+-- take none.
 -- Rollout: before the first server of this version starts. No statement of the version before needs a privilege that is revoked
 -- here.
 

@@ -1,5 +1,5 @@
 -- Purpose: a new table is closed to the role mainstay_account, until its migration isolates its rows or shares it for a reason.
--- Lock: none; privileges take no lock on a table.
+-- Lock: SHARE UPDATE EXCLUSIVE on three tables for their comments, which locks out no statement of a server; privileges take none.
 -- Rollout: before the first server of this version starts. No statement of the version before needs a privilege that is revoked
 -- here. The tables of modules keep their privileges; a table that a later migration creates has none.
 
