@@ -191,12 +191,13 @@ impl Traffic {
 
     /// Returns whether the last statement sets up the session, for which no request waits.
     fn sets_up(&self) -> bool {
-        let is_setting = |last: &String| {
-            binds(last) || ["SET CLIENT_ENCODING", "SET TIME ZONE"].iter().any(|set| last.starts_with(set))
-        };
+        let is_setting = |last: &String| binds(last) || SETUP.iter().any(|setup| last.starts_with(setup));
         self.transaction.last().is_some_and(is_setting)
     }
 }
+
+/// The beginnings of the statements of a new connection, the last of which looks for a pooler.
+const SETUP: [&str; 3] = ["SET CLIENT_ENCODING", "SET TIME ZONE", "SELECT source FROM pg_settings"];
 
 /// Returns whether a statement binds a session to the account of a list, or ends that.
 fn binds(statement: &str) -> bool {
