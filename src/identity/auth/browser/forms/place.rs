@@ -8,11 +8,13 @@ use mainstay_kernel::{app::App, module::Modules};
 use url::{Position, Url, form_urlencoded};
 
 use super::{DONE, cookie};
-use crate::{identity::provider::model::DEFAULT_PATH, mail};
+use crate::{
+    identity::provider::model::{DEFAULT_PATH, return_path},
+    mail,
+};
 
 /// The pages that a sign-in leads to, with the pages below them.
 const ROOTS: [&str; 4] = ["/console", "/session/authorize", "/session/device", "/device"];
-const MAX_BYTES: usize = 2000;
 
 /// The page that follows a sign-in: a path of [`ROOTS`], or the page of the configuration. The text comes from a link, which anybody can
 /// write.
@@ -91,9 +93,10 @@ pub(super) fn on(page: &str, path: &str) -> String {
     url.finish()
 }
 
-/// Returns the page as a browser understands its path: it resolves dots, and drops line breaks.
+/// Returns the page as a browser understands its path: it resolves dots, and drops line breaks. A sign-in with a provider returns
+/// to the same pages.
 fn admitted(text: &str) -> Option<Place> {
-    if text.len() > MAX_BYTES || !text.starts_with('/') {
+    if !text.starts_with('/') {
         return None;
     }
     let server = Url::parse("http://localhost").ok()?;
@@ -103,7 +106,7 @@ fn admitted(text: &str) -> Option<Place> {
     if !ROOTS.iter().any(is_page) {
         return None;
     }
-    Some(Place(url[Position::BeforePath..Position::AfterQuery].to_owned()))
+    return_path(Some(&url[Position::BeforePath..Position::AfterQuery]), &[]).ok().map(Place)
 }
 
 /// Returns the console, the front end, or else the page that says that the person is signed in.
@@ -129,7 +132,7 @@ mod tests {
         ] {
             assert_eq!(admitted(path), Some(Place(path.to_owned())), "{path}");
         }
-        let long = format!("/console/{}", "x".repeat(MAX_BYTES));
+        let [long, escaped] = [("x", 2000), ("ü", 400)].map(|(text, count)| format!("/console/{}", text.repeat(count)));
         for path in [
             "",
             "console/",
@@ -145,7 +148,9 @@ mod tests {
             "/session/sign-in",
             "/auth/oidc/corp",
             "javascript:alert(1)",
+            "/console/?q=\\",
             long.as_str(),
+            escaped.as_str(),
         ] {
             assert_eq!(admitted(path), None, "{path}");
         }
