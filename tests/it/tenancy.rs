@@ -150,6 +150,8 @@ async fn a_new_table_is_closed_to_accounts() {
     let count = "SELECT count(*) FROM own.notes";
     assert_eq!(database.number(&bound(&account, count)).await, 1);
     assert_eq!(database.number(&bound(&unknown_id(), count)).await, 0);
+    database.sql("SELECT share_rows('own.notes')").await;
+    assert_eq!(names(&database, &open).await, [""; 0], "without its policies, it is closed again");
 }
 
 /// A new month of an isolated table is as closed as the table.

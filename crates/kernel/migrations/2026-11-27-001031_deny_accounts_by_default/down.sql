@@ -24,6 +24,17 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Reverts isolate_rows.
+CREATE OR REPLACE FUNCTION share_rows(shared regclass) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    policy name;
+BEGIN
+    FOR policy IN SELECT polname FROM pg_policy WHERE polrelid = shared LOOP
+        EXECUTE format('DROP POLICY %I ON %s', policy, shared);
+    END LOOP;
+    EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', shared);
+END $$;
+
 -- Default privileges belong to one owner: a restore under another one calls this again (docs/backup.md).
 CREATE OR REPLACE FUNCTION open_later_tables() RETURNS void LANGUAGE sql AS $$
     ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO mainstay_server, mainstay_reader, mainstay_account;

@@ -33,6 +33,18 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Reverts isolate_rows, so that the table is closed to accounts.
+CREATE OR REPLACE FUNCTION share_rows(shared regclass) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    policy name;
+BEGIN
+    FOR policy IN SELECT polname FROM pg_policy WHERE polrelid = shared LOOP
+        EXECUTE format('DROP POLICY %I ON %s', policy, shared);
+    END LOOP;
+    EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', shared);
+    EXECUTE format('REVOKE ALL ON %s FROM mainstay_account', shared);
+END $$;
+
 -- Opens a table without policies to the role mainstay_account, for a reason, which becomes the comment of the table. The
 -- conditions of the statements alone keep its rows apart. privileges is the list of a GRANT, and replaces earlier ones.
 CREATE FUNCTION share_table(shared regclass, reason text, privileges text DEFAULT 'SELECT') RETURNS void LANGUAGE plpgsql AS $$
