@@ -23,10 +23,11 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{RawQuery, State},
-    http::HeaderMap,
+    extract::{RawQuery, Request, State},
+    handler::Handler as _,
+    http::{HeaderMap, HeaderName, header},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, any, get, post},
 };
 use mainstay_kernel::{
     app::App,
@@ -74,14 +75,34 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
         async move { script.response(&headers).await }
     });
     [
-        (SIGN_IN, shown(get(show)).merge(guarded(post(sign_in)))),
-        ("/session/sign-in/mail", get(begin_again).merge(guarded(post(code::begin)))),
-        (CODE, shown(get(code::show)).merge(guarded(post(code::sign_in)))),
-        ("/session/sign-in/company", get(begin_again).merge(guarded(post(leave_for_company)))),
-        (SECOND_FACTOR, shown(get(second_factor::show)).merge(guarded(post(second_factor::verify)))),
+        (SIGN_IN, shown(get(show)).merge(readable(guarded(post(sign_in))))),
+        ("/session/sign-in/mail", get(begin_again).merge(readable(guarded(post(code::begin))))),
+        (CODE, shown(get(code::show)).merge(readable(guarded(post(code::sign_in))))),
+        ("/session/sign-in/company", get(begin_again).merge(readable(guarded(post(leave_for_company))))),
+        (SECOND_FACTOR, shown(get(second_factor::show)).merge(readable(guarded(post(second_factor::verify))))),
         (DONE, shown(get(done))),
         ("/session/sign-in/passkey.js", script),
     ]
+}
+
+/// Wraps a form so that a person sees a page, too, if the form is refused before it is read, or takes too long.
+fn readable(form: MethodRouter<App>) -> MethodRouter<App> {
+    any(move |State(app): State<App>, request: Request| async move {
+        let headers = request.headers().clone();
+        let response = form.call(request, app.clone()).await;
+        let status = response.status();
+        let is_error = status.is_client_error() || status.is_server_error();
+        if !is_error || is_html(response.headers(), header::CONTENT_TYPE) || !is_html(&headers, header::ACCEPT) {
+            return response;
+        }
+        let place = Place::read(&app, None);
+        View { problem: Some("REFUSED"), status, ..View::of("password", &place) }.render(&app, &headers)
+    })
+}
+
+/// Returns whether a header begins with the media type of a page, as `Accept` of a browser that navigates does.
+fn is_html(headers: &HeaderMap, name: HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 /// The fields of a form, or the parameters of a query.

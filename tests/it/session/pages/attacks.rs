@@ -18,6 +18,12 @@ async fn a_form_of_another_site_is_refused() {
         assert_eq!((page.status, page.reason()), (403, "PERMISSION_DENIED"), "{path}: {page:#?}");
         assert!(page.set_cookies.is_empty(), "{path}: {page:#?}");
     }
+    // A person sees a page.
+    let request = app.endpoint.http.post(format!("{}{SIGN_IN}", app.endpoint.base())).header("accept", "text/html,*/*");
+    let answer = request.header("origin", "https://evil.example").send().await.expect("an answer");
+    assert_eq!(answer.status(), 403);
+    let html = answer.text().await.expect("a page");
+    assert!(html.contains("The sign-in failed. Try again."), "{html}");
 }
 
 /// Session fixation: what an attacker has planted in the browser before is not the session afterwards.
