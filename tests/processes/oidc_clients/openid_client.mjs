@@ -1,5 +1,4 @@
 // Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
-// Signs a person in with npm's openid-client. Arguments: the packages, the issuer, the id and the secret of the client, and the
 // redirect URIs after the sign-in and after the sign-out. Prints the URL for the browser, reads the URL to which it was led, prints
 // the URL for the code of a device, and prints what the client has got, also for itself and for the device, with the URL that signs
 // the person out.
