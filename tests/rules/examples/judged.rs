@@ -230,7 +230,7 @@ fn known(random: &mut Random, descriptor: &MessageDescriptor, depth: usize) -> D
     };
     let mut message = DynamicMessage::new(descriptor.clone());
     message.set_field_by_name("seconds", Value::I64(seconds));
-    if seconds >= 0 && seconds < 253_402_300_800 {
+    if (0..253_402_300_800).contains(&seconds) {
         message.set_field_by_name("nanos", Value::I32(random.pick(&[0, 0, 1, 500_000_000, 999_999_999])));
     }
     message
