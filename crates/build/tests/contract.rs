@@ -214,7 +214,23 @@ fn a_rule_that_cannot_be_compiled_names_its_field() {
         ),
         (
             "float power = 2 [(buf.validate.field).cel_expression = 'this.isEmail()'];",
-            ".power: the rule `this.isEmail()`: the function isEmail does not apply to double",
+            ".power: the rule `this.isEmail()`: the method isEmail does not apply to double",
+        ),
+        (
+            "string power = 2 [(buf.validate.field).cel_expression = 'this.startsWith(5)'];",
+            ".power: the rule `this.startsWith(5)`: the method startsWith does not apply to string, int",
+        ),
+        (
+            "string power = 2 [(buf.validate.field).cel_expression = 'startsWith(this, this)'];",
+            ".power: the rule `startsWith(this, this)`: the function startsWith does not apply to string, string",
+        ),
+        (
+            "string power = 2 [(buf.validate.field).cel_expression = 'this.matches(\"[\")'];",
+            ".power: the rule `this.matches(\"[\")`: the pattern is no regular expression",
+        ),
+        (
+            "string power = 2 [(buf.validate.field).cel_expression = 'this.matches(this)'];",
+            ".power: the rule `this.matches(this)`: the pattern of matches is neither",
         ),
         (
             "float power = 2 [(buf.validate.field).cel_expression = 'this'];",

@@ -150,15 +150,23 @@ fn a_rule_that_cannot_be_evaluated_is_an_error_of_the_server() {
     cases! { Costly:
         { divisor: Some(4) } => &[],
         { divisor: Some(5) } => &[("divisor", "must divide 12")],
+        { begins_at: at(5), lasts: Some(Duration { seconds: 0, nanos: 1 }) } => &[],
+        { begins_at: at(5), lasts: Some(Duration::default()) } => &[("lasts", "must be longer than nothing")],
     }
     let failed = |numbers: Vec<i32>| {
-        let message = Costly { divisor: Some(0), numbers };
+        let message = Costly { divisor: Some(0), numbers, ..Costly::default() };
         Error::from(message.check().expect_err("a division by zero"))
     };
     let error = failed(Vec::new());
     assert!(error.reason() == Reason::InternalError, "{error:?}");
     let source = error.source().map(|source| format!("{source:#}")).unwrap_or_default();
-    assert!(source.starts_with("the rule divisor: Remainder by zero"), "{source}");
+    // The values, which may be secrets, are not logged.
+    assert_eq!(source, "the rule divisor: remainder by zero");
+    // The sum of a time and a duration is beyond the last time of Protobuf, and of the crate.
+    for (begins_at, seconds) in [(at(253_402_300_799), 315_576_000_000), (at(0), i64::MAX / 1000)] {
+        let message = Costly { begins_at, lasts: Some(Duration { seconds, nanos: 0 }), ..Costly::default() };
+        message.check().expect_err("an overflow");
+    }
     // A violation is the caller's, and precedes.
     let error = failed(vec![1, -1]);
     assert!(error.reason() == Reason::ValidationFailed, "{error:?}");
@@ -170,5 +178,10 @@ fn the_items_that_a_request_evaluates_are_bounded() {
     cases! { Costly:
         { numbers: (1..=200).collect() } => &[],
         { numbers: (1..=1000).collect() } => &[("numbers", "has too many items for its rules")],
+    }
+    // A long text counts, too.
+    cases! { Expressions:
+        { name: "A".repeat(4 << 20) } => &[],
+        { name: "A".repeat(30 << 20) } => &[("even", "has too many items for its rules")],
     }
 }

@@ -240,7 +240,13 @@ impl Scope {
             },
             (None, [left, right]) if is_operator(&call.func_name) => binary(&call.func_name, left, right),
             (None, [operand]) if is_operator(&call.func_name) => unary(&call.func_name, operand),
-            _ => function(&call.func_name, target.as_ref().or(args.first())),
+            _ => {
+                if call.func_name == "matches" {
+                    pattern(call.args.last())?;
+                }
+                let operands: Vec<_> = target.iter().chain(&args).collect();
+                function(&call.func_name, target.is_some(), &operands)
+            }
         }
     }
 }
@@ -309,44 +315,121 @@ fn binary(operator: &str, left: &Type, right: &Type) -> Typed {
     result.ok_or_else(|| format!("the operator {operator} does not apply to {left} and {right}"))
 }
 
-/// Returns the type of the result of a function: of CEL, of its extension for strings, or of protovalidate. `first` is its
-/// target or its first argument.
-fn function(name: &str, first: Option<&Type>) -> Typed {
-    use Type::{Any, Bool, Bytes, Double, Duration, Int, List, Map, String, Time, Uint};
-    let is_known = |kinds: &[Type]| first.is_some_and(|first| *first == Any || kinds.contains(first));
-    let is_list = matches!(first, Some(List(_) | Any));
-    let (result, applies) = match name {
-        "size" => (Int, is_list || matches!(first, Some(Map(..))) || is_known(&[String, Bytes])),
-        "contains" | "startsWith" | "endsWith" => (Bool, is_known(&[String, Bytes])),
-        "matches" | "isEmail" | "isHostname" | "isHostAndPort" | "isIp" | "isIpPrefix" | "isUri" | "isUriRef" => {
-            (Bool, is_known(&[String]))
+/// The functions of CEL, of its extension for strings, and of protovalidate: the name, with a dot if it is a method; the types
+/// of the arguments, of which the first one is the target of a method; and the type of the result.
+const FUNCTIONS: [(&str, &str, &str); 59] = [
+    ("size", "string|bytes|list|map", "int"),
+    (".size", "string|bytes|list|map", "int"),
+    ("matches", "string string", "bool"),
+    (".matches", "string string", "bool"),
+    ("getField", "dyn string", "dyn"),
+    (".getField", "dyn string", "dyn"),
+    (".contains", "string string", "bool"),
+    (".contains", "bytes bytes", "bool"),
+    (".startsWith", "string string", "bool"),
+    (".startsWith", "bytes bytes", "bool"),
+    (".endsWith", "string string", "bool"),
+    (".endsWith", "bytes bytes", "bool"),
+    (".isEmail", "string", "bool"),
+    (".isHostname", "string", "bool"),
+    (".isHostAndPort", "string bool", "bool"),
+    (".isIp", "string [int]", "bool"),
+    (".isIpPrefix", "string [int] [bool]", "bool"),
+    (".isIpPrefix", "string bool", "bool"),
+    (".isUri", "string", "bool"),
+    (".isUriRef", "string", "bool"),
+    (".isNan", "double", "bool"),
+    (".isInf", "double [int]", "bool"),
+    (".unique", "list", "bool"),
+    (".charAt", "string int", "string"),
+    (".format", "string list", "string"),
+    (".lowerAscii", "string", "string"),
+    (".upperAscii", "string", "string"),
+    (".trim", "string", "string"),
+    (".reverse", "string", "string"),
+    (".replace", "string string string [int]", "string"),
+    (".substring", "string int [int]", "string"),
+    (".indexOf", "string string [int]", "int"),
+    (".lastIndexOf", "string string [int]", "int"),
+    (".split", "string string [int]", "list(string)"),
+    (".join", "list [string]", "string"),
+    (".getFullYear", "timestamp [string]", "int"),
+    (".getMonth", "timestamp [string]", "int"),
+    (".getDayOfYear", "timestamp [string]", "int"),
+    (".getDayOfMonth", "timestamp [string]", "int"),
+    (".getDate", "timestamp [string]", "int"),
+    (".getDayOfWeek", "timestamp [string]", "int"),
+    (".getHours", "timestamp [string]", "int"),
+    (".getMinutes", "timestamp [string]", "int"),
+    (".getSeconds", "timestamp [string]", "int"),
+    (".getMilliseconds", "timestamp [string]", "int"),
+    (".getHours", "duration", "int"),
+    (".getMinutes", "duration", "int"),
+    (".getSeconds", "duration", "int"),
+    (".getMilliseconds", "duration", "int"),
+    ("int", "int|uint|double|string|timestamp", "int"),
+    ("uint", "int|uint|double|string", "uint"),
+    ("double", "int|uint|double|string", "double"),
+    ("string", "bool|int|uint|double|string|bytes|timestamp|duration", "string"),
+    ("bytes", "string|bytes", "bytes"),
+    ("bool", "bool|string", "bool"),
+    ("timestamp", "timestamp|string|int", "timestamp"),
+    ("duration", "duration|string", "duration"),
+    ("type", "dyn", "dyn"),
+    ("dyn", "dyn", "dyn"),
+];
+
+/// Returns the type of the result of a function or method, whose operands are its target and its arguments.
+fn function(name: &str, is_method: bool, operands: &[&Type]) -> Typed {
+    let mut overloads = FUNCTIONS.iter().filter(|(other, ..)| other.trim_start_matches('.') == name).peekable();
+    if overloads.peek().is_none() {
+        return Err(format!("the function {name} is unknown"));
+    }
+    let overload =
+        overloads.find(|(other, parameters, _)| other.starts_with('.') == is_method && accepts(parameters, operands));
+    match overload {
+        Some((.., "bool")) => Ok(Type::Bool),
+        Some((.., "int")) => Ok(Type::Int),
+        Some((.., "uint")) => Ok(Type::Uint),
+        Some((.., "double")) => Ok(Type::Double),
+        Some((.., "string")) => Ok(Type::String),
+        Some((.., "bytes")) => Ok(Type::Bytes),
+        Some((.., "timestamp")) => Ok(Type::Time),
+        Some((.., "duration")) => Ok(Type::Duration),
+        Some((.., "list(string)")) => Ok(Type::List(Type::String.into())),
+        Some(_) => Ok(Type::Any),
+        None => {
+            let given: Vec<_> = operands.iter().map(ToString::to_string).collect();
+            let kind = if is_method { "method" } else { "function" };
+            Err(format!("the {kind} {name} does not apply to {}", given.join(", ")))
         }
-        "isNan" | "isInf" => (Bool, is_known(&[Double])),
-        "unique" => (Bool, is_list),
-        "charAt" | "format" | "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "reverse" => {
-            (String, is_known(&[String]))
-        }
-        "indexOf" | "lastIndexOf" => (Int, is_known(&[String])),
-        "split" => (List(String.into()), is_known(&[String])),
-        "join" => (String, is_list),
-        "getFullYear" | "getMonth" | "getDayOfYear" | "getDayOfMonth" | "getDate" | "getDayOfWeek" => {
-            (Int, is_known(&[Time]))
-        }
-        "getHours" | "getMinutes" | "getSeconds" | "getMilliseconds" => (Int, is_known(&[Time, Duration])),
-        "int" => (Int, is_known(&[Int, Uint, Double, String, Time])),
-        "uint" => (Uint, is_known(&[Int, Uint, Double, String])),
-        "double" => (Double, is_known(&[Int, Uint, Double, String])),
-        "string" => (String, is_known(&[Bool, Int, Uint, Double, String, Bytes, Time, Duration])),
-        "bytes" => (Bytes, is_known(&[String, Bytes])),
-        "bool" => (Bool, is_known(&[Bool, String])),
-        "timestamp" => (Time, is_known(&[Time, String, Int])),
-        "duration" => (Duration, is_known(&[Duration, String])),
-        "type" | "dyn" | "getField" => (Any, true),
-        _ => return Err(format!("the function {name} is unknown")),
+    }
+}
+
+/// Returns whether the parameters of a function accept operands of these types. A parameter in brackets may be absent.
+fn accepts(parameters: &str, operands: &[&Type]) -> bool {
+    let parameters: Vec<_> = parameters.split(' ').collect();
+    let least = parameters.iter().filter(|parameter| !parameter.starts_with('[')).count();
+    let fits = |(parameter, operand): (&&str, &&Type)| {
+        parameter.trim_matches(['[', ']']).split('|').any(|kind| match operand {
+            Type::Any => true,
+            _ if kind == "dyn" => true,
+            Type::List(_) => kind == "list",
+            Type::Map(..) => kind == "map",
+            other => other.to_string() == kind,
+        })
     };
-    match (applies, first) {
-        (true, _) => Ok(result),
-        (false, Some(first)) => Err(format!("the function {name} does not apply to {first}")),
-        (false, None) => Err(format!("the function {name} has no argument")),
+    (least..=parameters.len()).contains(&operands.len()) && parameters.iter().zip(operands).all(fits)
+}
+
+/// Checks the pattern of `matches`. One of a request could take long to compile.
+fn pattern(pattern: Option<&IdedExpr>) -> Result<(), String> {
+    match pattern.map(|pattern| &pattern.expr) {
+        Some(Expr::Literal(LiteralValue::String(text))) => match regex::Regex::new(text.inner()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the pattern is no regular expression: {error}")),
+        },
+        Some(Expr::Ident(name)) if name == "rule" => Ok(()),
+        _ => Err("the pattern of matches is neither a text in quotes nor the variable rule".to_owned()),
     }
 }

@@ -31,6 +31,12 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 
 use super::{Key, Path, Violations};
 
+/// The message of a request whose rules evaluate too much.
+const TOO_MANY: &str = "has too many items for its rules";
+
+/// A value of CEL.
+type Converted = Result<Box<dyn Val>, ExecutionError>;
+
 /// A rule of a message.
 #[derive(Debug)]
 pub struct Rule {
@@ -90,6 +96,8 @@ pub(super) struct Steps(Arc<AtomicUsize>);
 impl Steps {
     /// The most items that all rules of a request evaluate. A step takes about a microsecond.
     const MOST: usize = 100_000;
+    /// The bytes that are copied, decoded or searched in the time of a step.
+    const BYTES: usize = 256;
 
     /// Counts items before they are evaluated.
     fn take(&self, count: usize) -> Result<(), ExecutionError> {
@@ -98,6 +106,11 @@ impl Steps {
             true => Err(ExecutionError::function_error("steps", "too many items")),
             false => Ok(()),
         }
+    }
+
+    /// Counts the bytes of a text or a message before it is read.
+    fn read(&self, bytes: usize) -> Result<(), ExecutionError> {
+        self.take(bytes / Self::BYTES)
     }
 
     fn are_spent(&self) -> bool {
@@ -133,10 +146,15 @@ impl Rules {
     /// Adds the violations of a message.
     pub fn check(&self, message: &impl prost::Message, path: &Path<'_>, violations: &mut Violations) {
         let encoded = message.encode_to_vec();
+        let steps = Steps(violations.steps.get_or_insert_default().clone());
+        if steps.read(encoded.len()).is_err() {
+            let field = self.rules.first().map(|first| path.field(first.rule.field).to_string());
+            return violations.push(field.unwrap_or_default(), TOO_MANY);
+        }
         match DynamicMessage::decode(self.message.clone(), encoded.as_slice()) {
             Ok(message) => {
-                let this = Value::Message(message);
-                self.rules.iter().for_each(|rule| rule.check(&this, path, violations));
+                let message = Arc::new(message);
+                self.rules.iter().for_each(|rule| rule.check(&message, path, violations));
             }
             Err(error) => violations.fail(format!("{}: {error}", self.message.full_name())),
         }
@@ -144,12 +162,11 @@ impl Rules {
 }
 
 impl Compiled {
-    fn check(&self, this: &Value, path: &Path<'_>, violations: &mut Violations) {
+    fn check(&self, message: &Arc<DynamicMessage>, path: &Path<'_>, violations: &mut Violations) {
         let path = path.field(self.rule.field);
-        let message = match (self.rule.part, this.as_message()) {
-            (Part::Message, _) | (_, None) => return self.evaluate(this, &path, violations),
-            (_, Some(message)) => message,
-        };
+        if self.rule.part == Part::Message {
+            return self.evaluate(|steps| Ok(value::whole(message, steps)), &path, violations);
+        }
         let may_be_unset = self.field.supports_presence() || self.rule.ignores_zero && self.rule.part == Part::Field;
         if may_be_unset && !message.has_field(&self.field) {
             return;
@@ -175,32 +192,38 @@ impl Compiled {
                     }
                 }
             }
-            (_, value) => self.evaluate(value, &path, violations),
+            (_, value) => self.evaluate(|steps| value::convert(value, steps), &path, violations),
         }
     }
 
     /// Checks an item, a key or a value of a map.
     fn element(&self, value: &Value, kind: &Kind, path: &Path<'_>, violations: &mut Violations) {
         if !(self.rule.ignores_zero && value.is_default(kind)) {
-            self.evaluate(value, path, violations);
+            self.evaluate(|steps| value::convert(value, steps), path, violations);
         }
     }
 
-    fn evaluate(&self, this: &Value, path: &Path<'_>, violations: &mut Violations) {
+    /// Evaluates the rule for `this`.
+    fn evaluate(&self, this: impl FnOnce(&Steps) -> Converted, path: &Path<'_>, violations: &mut Violations) {
         let steps = Steps(violations.steps.get_or_insert_default().clone());
         match self.fault(this, &steps, violations.now()) {
             Ok(None) => {}
             Ok(Some(message)) => violations.push(path.to_string(), message),
-            Err(_) if steps.are_spent() => violations.push(path.to_string(), "has too many items for its rules"),
-            Err(error) => violations.fail(format!("the rule {}: {error}", self.rule.id)),
+            Err(_) if steps.are_spent() => violations.push(path.to_string(), TOO_MANY),
+            Err(error) => violations.fail(format!("the rule {}: {}", self.rule.id, cause(&error))),
         }
     }
 
     /// Returns the message of a violation.
-    fn fault(&self, this: &Value, steps: &Steps, now: (i64, i32)) -> Result<Option<Cow<'static, str>>, ExecutionError> {
+    fn fault(
+        &self,
+        this: impl FnOnce(&Steps) -> Converted,
+        steps: &Steps,
+        now: (i64, i32),
+    ) -> Result<Option<Cow<'static, str>>, ExecutionError> {
         steps.take(1)?;
         let mut context = Context::with_env(library::environment());
-        context.add_variable_as_val("this", value::convert(this, steps)?);
+        context.add_variable_as_val("this", this(steps)?);
         context.add_variable_as_val("now", value::timestamp(now.0, now.1)?);
         context.add_variable_as_val(library::STEPS, value::counter(steps));
         if let Some(rule) = &self.value {
@@ -222,6 +245,23 @@ impl Compiled {
             ("", None) => format!("must satisfy {expression}").into(),
             (message, _) => message.into(),
         }))
+    }
+}
+
+/// Returns the cause of a failure without values, which may be secrets of the request, for a log.
+fn cause(error: &ExecutionError) -> Cow<'static, str> {
+    match error {
+        ExecutionError::DivisionByZero(_) => "division by zero".into(),
+        ExecutionError::RemainderByZero(_) => "remainder by zero".into(),
+        ExecutionError::Overflow(operation, ..) => format!("overflow of {operation}").into(),
+        ExecutionError::IndexOutOfBounds(_) => "an index beyond the end".into(),
+        ExecutionError::NoSuchKey(_) => "no such key".into(),
+        ExecutionError::FunctionError { function, .. } => format!("the function {function} failed").into(),
+        ExecutionError::NoSuchOverload(_)
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UndeclaredReference(_)
+        | ExecutionError::InvalidArgumentCount { .. } => error.to_string().into(),
+        _ => "values of unsupported types".into(),
     }
 }
 

@@ -22,8 +22,7 @@ impl Validate for Timestamp {
 
 impl Validate for Duration {
     fn validate(&self, path: &Path<'_>, violations: &mut Violations) {
-        let in_range = self.seconds.unsigned_abs() <= MAX_DURATION.unsigned_abs();
-        let fault = !in_range || !has_one_sign(self.seconds, self.nanos);
+        let fault = !is_duration(self.seconds, self.nanos);
         violations.check(path, fault.then_some("must be a duration of at most 10,000 years"));
     }
 }
@@ -64,6 +63,11 @@ impl Validate for Money {
         let fault = !has_one_sign(self.units, self.nanos);
         violations.check(&path.field("nanos"), fault.then_some("must be less than a unit, with the sign of the units"));
     }
+}
+
+/// Returns whether JSON can represent a duration.
+pub(super) fn is_duration(seconds: i64, nanos: i32) -> bool {
+    seconds.unsigned_abs() <= MAX_DURATION.unsigned_abs() && has_one_sign(seconds, nanos)
 }
 
 /// Returns whether the parts of a number have the same sign, and the billionths are less than one.

@@ -20,6 +20,8 @@ use ::cel::{
     },
     extensions,
 };
+use moka::sync::Cache;
+use regex::Regex;
 
 use super::{
     super::check,
@@ -30,6 +32,7 @@ use super::{
 pub(super) const STEPS: &str = "@steps";
 const COUNTED: &str = "@counted";
 const HAS: &str = "@has";
+const MATCHES: &str = "@matches";
 
 type Args<'b, 'v> = Vec<CowVal<'b, 'v>>;
 type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
@@ -40,8 +43,9 @@ pub(super) fn environment() -> Arc<Env> {
     Arc::clone(&ENVIRONMENT)
 }
 
-/// Parses an expression. Presence, which the crate's `has` does not tell from a value, becomes a function of this module.
-/// Each list that the expression iterates over or searches is counted.
+/// Parses an expression. Presence, which the crate's `has` does not tell from a value, becomes a function of this module, and
+/// so does `matches`, for which the crate compiles the pattern at each call. Each list that the expression iterates over or
+/// searches is counted.
 pub(super) fn parse(text: &str) -> Result<IdedExpr, ParseErrors> {
     let mut expression = environment().parser().parse(text)?;
     rewrite(&mut expression);
@@ -57,6 +61,12 @@ fn rewrite(node: &mut IdedExpr) {
                 && let Some(container) = call.args.get_mut(1)
             {
                 count(container);
+            }
+            if call.func_name == "matches" {
+                let steps = IdedExpr { id: node.id, expr: Expr::Ident(STEPS.to_owned()) };
+                let target = call.target.take().map(|target| *target);
+                let args = target.into_iter().chain(call.args.drain(..)).chain([steps]).collect();
+                node.expr = self::call(MATCHES, args);
             }
         }
         Expr::Comprehension(all) => {
@@ -104,8 +114,11 @@ fn declared() -> Env {
     type Function = for<'b, 'v> fn(Args<'b, 'v>) -> Outcome<'b, 'v>;
     let mut environment = Env::stdlib();
     environment.add_extension(extensions::strings).expect("other functions");
-    let functions: [(&str, &[Type], Function); 2] =
-        [(COUNTED, &[DYN_TYPE, DYN_TYPE], counted), (HAS, &[DYN_TYPE, STRING_TYPE], has)];
+    let functions: [(&str, &[Type], Function); 3] = [
+        (COUNTED, &[DYN_TYPE, DYN_TYPE], counted),
+        (HAS, &[DYN_TYPE, STRING_TYPE], has),
+        (MATCHES, &[STRING_TYPE, STRING_TYPE, DYN_TYPE], matches),
+    ];
     for (name, types, function) in functions {
         environment
             .add_overload(name, name, types.iter().map(ToOwned::to_owned).collect(), function)
@@ -173,6 +186,25 @@ fn counted<'b, 'v>(mut args: Args<'b, 'v>) -> Outcome<'b, 'v> {
     let size = args[0].as_sizer().map_or(1, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or_default());
     steps.take(size)?;
     Ok(args.swap_remove(0))
+}
+
+/// Returns whether a text matches a pattern. The build accepts no patterns of requests.
+fn matches<'b, 'v>(args: Args<'b, 'v>) -> Outcome<'b, 'v> {
+    static PATTERNS: LazyLock<Cache<String, Arc<Regex>>> = LazyLock::new(|| Cache::new(1_000));
+    let text = text(&args)?;
+    let pattern = argument::<CelString<'_>>(&args, 1)?.inner();
+    let Counter(steps) = argument(&args, 2)?;
+    steps.read(text.len())?;
+    let compiled = match PATTERNS.get(pattern) {
+        Some(compiled) => compiled,
+        None => {
+            let compiled = Regex::new(pattern).map_err(|error| ExecutionError::function_error("matches", error))?;
+            let compiled = Arc::new(compiled);
+            PATTERNS.insert(pattern.to_owned(), Arc::clone(&compiled));
+            compiled
+        }
+    };
+    truth(compiled.is_match(text))
 }
 
 /// Returns whether a field of a message is set, or a map has a key.

@@ -15,9 +15,13 @@ use ::cel::{
     },
 };
 use chrono::{DateTime, TimeDelta};
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, Kind, MapKey, ReflectMessage as _, Value};
 
-use super::Steps;
+use super::{
+    super::{check, well_known},
+    Converted, Steps,
+};
 
 static MESSAGE: Type = Type::new_unspecified_type("message");
 static COUNTER: Type = Type::new_unspecified_type("counter");
@@ -36,8 +40,8 @@ pub(super) struct Counter(pub(super) Steps);
 /// Converts a value of a message.
 ///
 /// # Errors
-/// Too many items, and a time or duration that CEL can't represent.
-pub(super) fn convert(value: &Value, steps: &Steps) -> Result<Box<dyn Val>, ExecutionError> {
+/// Too many items, and a time or a duration that Protobuf can't represent.
+pub(super) fn convert(value: &Value, steps: &Steps) -> Converted {
     Ok(match value {
         Value::Bool(value) => Box::new(CelBool::from(*value)),
         Value::I32(value) | Value::EnumNumber(value) => Box::new(CelInt::from(i64::from(*value))),
@@ -46,8 +50,14 @@ pub(super) fn convert(value: &Value, steps: &Steps) -> Result<Box<dyn Val>, Exec
         Value::U64(value) => Box::new(CelUInt::from(*value)),
         Value::F32(value) => Box::new(CelDouble::from(f64::from(*value))),
         Value::F64(value) => Box::new(CelDouble::from(*value)),
-        Value::String(value) => Box::new(CelString::from(value.clone())),
-        Value::Bytes(value) => Box::new(CelBytes::from(value.to_vec())),
+        Value::String(value) => {
+            steps.read(value.len())?;
+            Box::new(CelString::from(value.clone()))
+        }
+        Value::Bytes(value) => {
+            steps.read(value.len())?;
+            Box::new(CelBytes::from(value.to_vec()))
+        }
         Value::Message(value) => return message(value, steps),
         Value::List(items) => {
             steps.take(items.len())?;
@@ -73,38 +83,53 @@ fn key(key: &MapKey) -> CelMapKey<'static> {
     }
 }
 
-fn message(message: &DynamicMessage, steps: &Steps) -> Result<Box<dyn Val>, ExecutionError> {
+/// Returns a message whose fields are converted when an expression reads them.
+pub(super) fn whole(message: &Arc<DynamicMessage>, steps: &Steps) -> Box<dyn Val> {
+    Box::new(Message { message: Arc::clone(message), steps: steps.clone() })
+}
+
+fn message(message: &DynamicMessage, steps: &Steps) -> Converted {
     let descriptor = message.descriptor();
-    let field = |name: &str| message.get_field_by_name(name).map(|value| value.into_owned());
-    let seconds = || field("seconds").as_ref().and_then(Value::as_i64).unwrap_or_default();
-    let nanos = || field("nanos").as_ref().and_then(Value::as_i32).unwrap_or_default();
+    let field = |name: &str| message.get_field_by_name(name);
+    let seconds = || field("seconds").and_then(|value| value.as_i64()).unwrap_or_default();
+    let nanos = || field("nanos").and_then(|value| value.as_i32()).unwrap_or_default();
+    let wrapped = |name: &str| field(name).map_or_else(|| Ok(null()), |value| convert(&value, steps));
     match descriptor.full_name() {
         "google.protobuf.Timestamp" => timestamp(seconds(), nanos()),
-        "google.protobuf.Duration" => {
-            let duration = TimeDelta::try_seconds(seconds())
-                .and_then(|whole| whole.checked_add(&TimeDelta::nanoseconds(nanos().into())));
-            let duration = duration.ok_or_else(|| ExecutionError::function_error("duration", "out of range"))?;
-            Ok(Box::new(CelDuration::from(duration)))
-        }
+        "google.protobuf.Duration" => duration(seconds(), nanos()),
         "google.protobuf.Value" => match message.fields().next() {
-            Some((_, Value::EnumNumber(_))) | None => Ok(Box::new(CelNull)),
+            Some((_, Value::EnumNumber(_))) | None => Ok(null()),
             Some((_, value)) => convert(value, steps),
         },
-        "google.protobuf.Struct" => convert(&field("fields").unwrap_or(Value::Map(HashMap::new())), steps),
-        "google.protobuf.ListValue" => convert(&field("values").unwrap_or(Value::List(Vec::new())), steps),
-        name if is_wrapper(name) => match field("value") {
-            Some(value) => convert(&value, steps),
-            None => Ok(Box::new(CelNull)),
-        },
-        _ => Ok(Box::new(Message { message: Arc::new(message.clone()), steps: steps.clone() })),
+        "google.protobuf.Struct" => wrapped("fields"),
+        "google.protobuf.ListValue" => wrapped("values"),
+        name if is_wrapper(name) => wrapped("value"),
+        _ => {
+            steps.read(message.encoded_len())?;
+            Ok(whole(&Arc::new(message.clone()), steps))
+        }
     }
 }
 
+fn null() -> Box<dyn Val> {
+    Box::new(CelNull)
+}
+
 /// Returns a point in time: seconds since 1970, and nanoseconds.
-pub(super) fn timestamp(seconds: i64, nanos: i32) -> Result<Box<dyn Val>, ExecutionError> {
+///
+/// The crate adds durations to times without a check of its own, so that both have the range of Protobuf.
+pub(super) fn timestamp(seconds: i64, nanos: i32) -> Converted {
     let time = u32::try_from(nanos).ok().and_then(|nanos| DateTime::from_timestamp(seconds, nanos));
+    let time = time.filter(|_| check::is_rfc3339(seconds, nanos));
     let time = time.ok_or_else(|| ExecutionError::function_error("timestamp", "out of range"))?;
     Ok(Box::new(CelTimestamp::from(time.fixed_offset())))
+}
+
+fn duration(seconds: i64, nanos: i32) -> Converted {
+    let whole = TimeDelta::try_seconds(seconds).filter(|_| well_known::is_duration(seconds, nanos));
+    let duration = whole.and_then(|whole| whole.checked_add(&TimeDelta::nanoseconds(nanos.into())));
+    let duration = duration.ok_or_else(|| ExecutionError::function_error("duration", "out of range"))?;
+    Ok(Box::new(CelDuration::from(duration)))
 }
 
 pub(super) fn counter(steps: &Steps) -> Box<dyn Val> {
@@ -123,7 +148,7 @@ impl Message {
         self.message.has_field_by_name(name)
     }
 
-    fn field(&self, name: &dyn Val) -> Result<Box<dyn Val>, ExecutionError> {
+    fn field(&self, name: &dyn Val) -> Converted {
         let name = name.downcast_ref::<CelString<'_>>().map(CelString::inner).unwrap_or_default();
         let field = self.message.descriptor().get_field_by_name(name);
         let field = field.ok_or_else(|| ExecutionError::no_such_key(name))?;
@@ -132,7 +157,7 @@ impl Message {
                 .is_some_and(|kind| is_wrapper(kind.full_name()) || kind.full_name() == "google.protobuf.Value")
         };
         if !field.is_list() && is_null(&field.kind()) && !self.message.has_field(&field) {
-            return Ok(Box::new(CelNull));
+            return Ok(null());
         }
         convert(&self.message.get_field(&field), &self.steps)
     }
