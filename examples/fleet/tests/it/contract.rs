@@ -121,7 +121,7 @@ async fn the_tables_are_in_a_schema_of_their_own() {
     let expected = ["__diesel_schema_migrations", "leases", "vehicles"];
     assert_eq!(server.database().sql(tables).await, expected, "add them with `Module::migrations`");
     let versions = "SELECT version FROM fleet.__diesel_schema_migrations ORDER BY 1";
-    assert_eq!(server.database().sql(versions).await, ["20261122000001", "20261127000853"]);
+    assert_eq!(server.database().sql(versions).await, ["20261122000001", "20261127000853", "20261127001033"]);
 }
 
 /// The migrations of the product's modules included, which no other test checks.
