@@ -201,8 +201,11 @@ async fn a_device_code_is_of_one_client_and_counts_once() {
     let begun = stage.begin().await;
     stage.allow(&begun).await;
     let uses = [(); 4].map(|()| stage.poll(&begun));
-    let won = futures_util::future::join_all(uses).await.into_iter().filter(Result::is_ok).count();
-    assert!(won <= 1, "{won}");
+    let won: Vec<_> = futures_util::future::join_all(uses).await.into_iter().flatten().collect();
+    assert!(won.len() <= 1, "{won:?}");
+    for tokens in won {
+        assert_eq!(refresh(&stage.app, &stage.client, &tokens).await.expect_err("ended"), "invalid_grant");
+    }
 }
 
 /// A client without the grant, and a confidential one without its secret, get no codes.

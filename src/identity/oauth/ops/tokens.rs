@@ -28,6 +28,7 @@ use crate::{
             store,
         },
         oauth_client::{
+            id::OauthClientId,
             model::{GrantType, IDENTITY_SCOPES, OauthClient},
             ops as oauth_client,
         },
@@ -162,7 +163,27 @@ pub(crate) async fn exchange_device(
     address: String,
 ) -> Result<Issued, Failure> {
     let hash = token::hash(parameters.get("device_code").ok_or(Failure::Request)?);
-    let id = client.id;
+    let agreement = match poll_device(app, client.id, hash).await?.ok_or(Failure::Grant)? {
+        Poll::Expired => return Err(Failure::Expired),
+        Poll::Used(user, first) => return Err(reused(app, &user, first).await),
+        Poll::Denied => return Err(Failure::Denied),
+        Poll::Pending => return Err(Failure::Pending),
+        Poll::TooFast => return Err(Failure::TooFast),
+        Poll::Allowed(agreement) => agreement,
+    };
+    let Some(begun) = begin(app, client, (Source::Device, hash), agreement, address).await? else {
+        // A concurrent request was faster.
+        return Err(match poll_device(app, client.id, hash).await? {
+            Some(Poll::Used(user, first)) => reused(app, &user, first).await,
+            _ => Failure::Grant,
+        });
+    };
+    let pair = session::issue_grant(app, &begun).await?;
+    issued(app, client, pair, &begun, None)
+}
+
+/// Returns what follows from a request of a device for tokens; `None` if the code is unknown, or of another client.
+async fn poll_device(app: &App, id: OauthClientId, hash: [u8; 32]) -> Result<Option<Poll>> {
     let poll = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();
         let lock = async move |connection: &Connection| store::device::lock(connection, hash).await;
@@ -176,18 +197,7 @@ pub(crate) async fn exchange_device(
         }
         Ok(Some(poll))
     });
-    let agreement = match poll.await?.ok_or(Failure::Grant)? {
-        Poll::Expired => return Err(Failure::Expired),
-        Poll::Used(user, first) => return Err(reused(app, &user, first).await),
-        Poll::Denied => return Err(Failure::Denied),
-        Poll::Pending => return Err(Failure::Pending),
-        Poll::TooFast => return Err(Failure::TooFast),
-        Poll::Allowed(agreement) => agreement,
-    };
-    // A concurrent request was faster.
-    let begun = begin(app, client, (Source::Device, hash), agreement, address).await?.ok_or(Failure::Grant)?;
-    let pair = session::issue_grant(app, &begun).await?;
-    issued(app, client, pair, &begun, None)
+    poll.await
 }
 
 async fn reused(app: &App, user: &UserId, first: SessionId) -> Failure {
