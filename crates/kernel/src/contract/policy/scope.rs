@@ -30,13 +30,6 @@ pub struct Title {
     pub de: String,
 }
 
-impl Title {
-    /// Returns the text in a language, by its code; English if there is none.
-    pub fn of(&self, language: &str) -> &str {
-        if language == "de" { &self.de } else { &self.en }
-    }
-}
-
 impl DeclaredScope {
     /// Returns whether custom roles of accounts may have the scope; others are for the staff and for services only.
     pub fn is_of_accounts(&self) -> bool {
