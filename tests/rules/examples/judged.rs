@@ -11,7 +11,9 @@ use mainstay_kernel::{
     contract::validate::{Validate, Violations},
 };
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value,
+};
 use rules::rules::v1::{
     Blobs, Choices, Collections, Costly, Expressions, Functions, Ignored, Known, Node, Numbers, Period, Predefined,
     Required, Strings,
@@ -115,6 +117,7 @@ fn main() {
         Required,
         Strings
     );
+    println!("end");
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -173,7 +176,11 @@ fn key(random: &mut Random, kind: &Kind) -> MapKey {
 
 /// Returns a value of a kind, by chance one that a rule has, or a neighbour of it; `None` for a message that is too deep.
 fn value(random: &mut Random, kind: &Kind, near: &[Value], depth: usize) -> Option<Value> {
-    let near: Vec<_> = near.iter().filter(|value| value.is_valid(kind)).cloned().collect();
+    let is_of_type = |value: &&Value| {
+        let message = value.as_message().map(|message| message.descriptor());
+        value.is_valid(kind) && message.as_ref() == kind.as_message()
+    };
+    let near: Vec<_> = near.iter().filter(is_of_type).cloned().collect();
     if !near.is_empty() && random.below(2) == 0 {
         let value = random.pick(&near);
         return Some(neighbour(random, value));
