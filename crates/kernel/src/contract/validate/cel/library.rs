@@ -62,6 +62,11 @@ fn rewrite(node: &mut IdedExpr) {
             {
                 count(container);
             }
+            // These take time or memory for each character, or for the product of their operands.
+            if ["indexOf", "lastIndexOf", "replace", "split"].contains(&call.func_name.as_str()) {
+                call.target.iter_mut().for_each(|target| count(target));
+                call.args.iter_mut().for_each(count);
+            }
             if call.func_name == "matches" {
                 let steps = IdedExpr { id: node.id, expr: Expr::Ident(STEPS.to_owned()) };
                 let target = call.target.take().map(|target| *target);
@@ -97,7 +102,7 @@ fn rewrite(node: &mut IdedExpr) {
     }
 }
 
-/// Counts the items of the list or map that an expression returns.
+/// Counts the items of the list or map, or the characters of the text, that an expression returns.
 fn count(node: &mut IdedExpr) {
     let id = node.id;
     let container = std::mem::take(node);
