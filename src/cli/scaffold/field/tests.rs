@@ -52,7 +52,7 @@ fn every_fault_is_named() {
         "order:string: order is a word of Postgres",
         "version:int: version is taken",
         "pages:number: \"number\" is not a kind: use string, text",
-        "tags:string[]?: a list is empty rather than absent",
+        "tags:string[]?: a list or a map is empty rather than absent",
         "author:ref(author): there is no resource author",
         "status:enum(): \"\" is not a valid name",
         "state:enum(on_sale,on_sale): the value on_sale is named twice",
