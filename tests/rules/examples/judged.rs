@@ -21,7 +21,7 @@ use rules::rules::v1::{
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 /// The messages of each type.
-const MESSAGES: usize = 400;
+const MESSAGES: usize = 4_000;
 /// Texts that some rule allows, and texts that are almost such.
 const TEXTS: [&str; 44] = [
     "",
