@@ -352,7 +352,12 @@ BEYOND_SCHEMA = {
     "must be the IANA name of a time zone, such as Europe/Berlin or America/New_York",
     "must not be after endDate",
     "must be an https URL, or an http URL of a loopback address, without a fragment",
-    "must contain the authorization code",
+    "must not have a parameter of a response: code, state, iss or error",
+    "must contain a grant that begins the access",
+    "must not contain client credentials for a public client",
+    "must be client credentials alone for a client of an account",
+    "must have an address for the authorization code",
+    "must be empty without the authorization code",
     "must be false for a public client",
     "the range may have at most 100 periods",
 }
