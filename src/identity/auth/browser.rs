@@ -328,7 +328,10 @@ fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     (cookies, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
 }
 
-/// The middleware turns this status into the error envelope.
+/// The middleware turns this status into the error envelope. A page finds the reason in the extensions.
 pub(crate) fn refusal(error: Error) -> Response {
-    tonic::Status::from(error).into_http()
+    let reason = error.reason();
+    let mut response: Response = tonic::Status::from(error).into_http();
+    response.extensions_mut().insert(reason);
+    response
 }

@@ -31,7 +31,7 @@ use axum::{
 };
 use mainstay_kernel::{
     app::App,
-    error::Error,
+    error::{Error, ReasonRef},
     http::asset::{Asset, Caching},
 };
 use secrecy::ExposeSecret as _;
@@ -90,7 +90,8 @@ fn readable(form: MethodRouter<App>) -> MethodRouter<App> {
     any(move |State(app): State<App>, request: Request| async move {
         let headers = request.headers().clone();
         let response = form.call(request, app.clone()).await;
-        let status = response.status();
+        let refused = response.extensions().get::<ReasonRef>().map(|reason| reason.facts().http);
+        let status = refused.unwrap_or_else(|| response.status());
         let is_error = status.is_client_error() || status.is_server_error();
         if !is_error || is_html(response.headers(), header::CONTENT_TYPE) || !is_html(&headers, header::ACCEPT) {
             return response;
