@@ -46,7 +46,7 @@ fn without(modules: &[&'static str]) -> Product {
     modules.iter().copied().fold(mainstay::product(), Product::without)
 }
 
-/// Returns a module with those that need it, directly or through others.
+/// Returns a module with the modules that need it, directly or through others.
 fn with_dependents(module: &'static str) -> Vec<&'static str> {
     let mut removed = vec![module];
     loop {
@@ -147,7 +147,7 @@ async fn identity_and_operations_serve_alone() {
     check_background(&server).await;
 }
 
-/// Each module that the product can do without is removed, together with those that need it.
+/// Each module that the product can do without is removed, together with the modules that need it.
 #[tokio::test]
 async fn a_server_starts_without_each_module() {
     let of_sample = faults(mainstay::product().without("of_no_module"));

@@ -134,7 +134,7 @@ async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQu
     View { problem: query.get(FAILURE), ..View::of("password", &place) }.render(&app, &headers)
 }
 
-/// Leads to the beginning from the address of a form without a page of its own, which a failure leaves in the browser.
+/// Leads to the beginning from the address of a form that has no page, which a failure leaves in the browser.
 async fn begin_again() -> Response {
     found(SIGN_IN)
 }

@@ -117,7 +117,7 @@ fn null() -> Box<dyn Val> {
 
 /// Returns a point in time: seconds since 1970, and nanoseconds.
 ///
-/// The crate adds durations to times without a check of its own, so that both have the range of Protobuf.
+/// The crate adds durations to times unchecked, so that both have the range of Protobuf.
 pub(super) fn timestamp(seconds: i64, nanos: i32) -> Converted {
     let time = u32::try_from(nanos).ok().and_then(|nanos| DateTime::from_timestamp(seconds, nanos));
     let time = time.filter(|_| check::is_rfc3339(seconds, nanos));
