@@ -73,7 +73,7 @@ pub struct OauthClient {
     pub is_confidential: bool,
     /// Whether people are not asked for their consent.
     pub is_first_party: bool,
-    /// The account whose data the client reaches with a token of its own; `None` for a client of the platform.
+    /// The account whose data the client reaches with client credentials; `None` for a client of the platform.
     pub account: Option<AccountId>,
     /// Until when the secret before the last rotation is accepted.
     pub earlier_expires_at: Option<DateTime<Utc>>,

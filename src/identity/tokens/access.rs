@@ -39,7 +39,7 @@ pub struct Access {
     pub impersonator: Option<TokenClaims>,
     /// The networks of a service key.
     pub networks: Option<Arc<Networks>>,
-    /// The secret that a client of OAuth has proved for a token of its own.
+    /// The secret that a client of OAuth has proved for its token by client credentials.
     pub secret: Option<Fingerprint>,
     /// The time of expiry.
     pub expires_at: DateTime<Utc>,

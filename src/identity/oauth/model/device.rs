@@ -138,7 +138,7 @@ impl DeviceRequest {
         }
     }
 
-    /// Returns the request after a request for tokens to which nobody has decided. A device that asks too fast waits for longer
+    /// Returns the request after a request for tokens before the decision. A device that asks too fast waits for longer
     /// (RFC 8628, 3.5).
     #[must_use]
     pub fn polled(self, poll: &Poll, now: DateTime<Utc>) -> Self {

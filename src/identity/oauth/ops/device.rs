@@ -148,7 +148,7 @@ pub(crate) async fn visit(
     }
 }
 
-/// Returns the client and the request of a code about which nobody has decided yet.
+/// Returns the client and the request of a code whose decision is open.
 async fn open(app: &App, code: UserCode) -> Result<Option<(OauthClient, DeviceRequest)>> {
     let mac = mac(app, code);
     let found = app.database.autocommit(async move |connection| store::find(connection, mac).await).await?;
