@@ -167,8 +167,10 @@ async function firstVisit(page) {
   const files = [];
   let bytes = 0;
   await session.send("Network.enable");
-  session.on("Network.requestWillBeSent", ({ requestId, request }) => {
+  session.on("Network.requestWillBeSent", ({ requestId, request, type }) => {
     const { pathname } = new URL(request.url);
+    // A document ends the requests of the one before it, and Chromium does not always report them as failed.
+    if (type === "Document") pending.clear();
     if (pathname.startsWith("/console")) pending.set(requestId, pathname);
   });
   session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
@@ -182,7 +184,7 @@ async function firstVisit(page) {
   await settled(page);
   // The chart is loaded separately.
   await page.locator(".chart-room svg").first().waitFor();
-  await becomes(() => pending.size, 0, "files that are not loaded");
+  await becomes(() => [...pending.values()].join(" "), "", "files that are not loaded");
   return { bytes, files };
 }
 
