@@ -1,4 +1,7 @@
-//! The bare server: the same messages, statements and table, without the middleware stack and the layers around them.
+//! The bare server: the same messages, statements and table, without the middleware stack and the layers around them. With
+//! [`Checks`], it is the careful server.
+
+use std::sync::Arc;
 
 use diesel_async::{
     AsyncConnection as _, AsyncPgConnection,
@@ -24,12 +27,16 @@ use mainstay_kernel::{
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
+use crate::careful::{Careful, Checks};
+
 /// Serves until the process is killed.
-pub(crate) async fn serve(url: &str, pool: u32, port: u16) -> anyhow::Result<()> {
+pub(crate) async fn serve(url: &str, pool: u32, port: u16, checks: Option<Checks>) -> anyhow::Result<()> {
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
     let pool = Pool::builder().max_size(pool).test_on_check_out(false).build(manager).await?;
     let server = tonic::transport::Server::builder().tcp_nodelay(true);
-    let mut server = server.http2_adaptive_window(Some(true));
+    let checks = checks.map(Arc::new);
+    let layer = tower::layer::layer_fn(move |inner| Careful { inner, checks: checks.clone() });
+    let mut server = server.http2_adaptive_window(Some(true)).layer(layer);
     let service = TicketServiceServer::new(Bare { pool, clock: Clock::default() });
     Ok(server.add_service(service).serve(([127, 0, 0, 1], port).into()).await?)
 }

@@ -10,7 +10,7 @@ use mainstay::proto::support::v1 as pb;
 use uuid::Uuid;
 
 use crate::{
-    contender::Contender::{self, Bare, Grpc, Peer, Rest1, Rest2},
+    contender::Contender::{self, Bare, Careful, Grpc, Peer, Rest1, Rest2},
     copies::copy,
 };
 
@@ -72,10 +72,10 @@ impl Operation {
         }
     }
 
-    /// The contenders. The bare server implements only tickets, the peer no webhooks, and webhook senders do not use gRPC.
+    /// The contenders. The bare and the careful server implement only tickets, the peer no webhooks, and webhook senders do not use gRPC.
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
-            Self::Get | Self::List | Self::Create => &[Peer, Bare, Grpc, Rest2, Rest1],
+            Self::Get | Self::List | Self::Create => &[Peer, Bare, Careful, Grpc, Rest2, Rest1],
             Self::FarPage | Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => {
                 &[Peer, Grpc, Rest2, Rest1]
             }

@@ -7,6 +7,8 @@ pub(crate) enum Contender {
     Peer,
     /// gRPC to the bare server.
     Bare,
+    /// gRPC to the bare server behind the checks of a careful team.
+    Careful,
     /// gRPC to the server.
     Grpc,
     /// REST to the server over HTTP/2, on as many connections as gRPC.
@@ -20,6 +22,7 @@ impl Contender {
         match self {
             Self::Peer => "Express, HTTP/1.1",
             Self::Bare => "bare gRPC",
+            Self::Careful => "careful gRPC",
             Self::Grpc => "gRPC",
             Self::Rest2 => "REST, HTTP/2",
             Self::Rest1 => "REST, HTTP/1.1",

@@ -8,12 +8,14 @@
 //!
 //! The server is the release binary in its own process, with a real Redis and a real Postgres that syncs every commit. The
 //! bare server is this program again, in its own process: plain tonic and a plain bb8 pool that run the same statements on
-//! the same table and return the same messages. The peer (`benches/peer`) is what many teams run: Express with pg and
+//! the same table and return the same messages. The careful server is the bare one behind the check of the token, a rate limit
+//! and a log line, made of libraries. The peer (`benches/peer`) is what many teams run: Express with pg and
 //! ioredis. `pgbench` runs the same statements without a server. Rounds alternate between the contenders, forwards and
 //! backwards, so that a slowdown of the machine affects all of them.
 
 mod bare;
 mod calls;
+mod careful;
 mod children;
 mod clients;
 mod comparison;
@@ -61,7 +63,13 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match options.bare {
-            Some(ref url) => bare::serve(url, options.pool, options.port).await,
+            Some(ref url) => {
+                let checks = match (&options.keys, &options.redis) {
+                    (Some(keys), Some(redis)) => Some(careful::Checks::new(keys, redis).await?),
+                    _ => None,
+                };
+                bare::serve(url, options.pool, options.port, checks).await
+            }
             None => measure(&options).await,
         }
     })

@@ -75,6 +75,12 @@ pub(crate) struct Options {
     /// Serve as the bare server on this Postgres; used when this program starts itself.
     #[arg(long, hide = true)]
     pub(crate) bare: Option<String>,
+    /// Check tokens by the keys of the server at this URL, limit requests and log them, as the careful server.
+    #[arg(long, hide = true, requires = "redis")]
+    pub(crate) keys: Option<String>,
+    /// The Redis of the careful server.
+    #[arg(long, hide = true)]
+    pub(crate) redis: Option<String>,
     /// The port of the bare server.
     #[arg(long, hide = true, default_value_t = 0)]
     pub(crate) port: u16,

@@ -161,6 +161,7 @@ impl Report {
     fn ratios(&self) -> Vec<(String, Ratio)> {
         let pairs = [
             (Contender::Grpc, Contender::Bare),
+            (Contender::Grpc, Contender::Careful),
             (Contender::Rest2, Contender::Grpc),
             (Contender::Rest1, Contender::Grpc),
             (Contender::Rest1, Contender::Peer),

@@ -17,6 +17,7 @@ impl Contender {
         match self {
             Self::Peer => &world.peer,
             Self::Bare => &world.bare,
+            Self::Careful => &world.careful,
             Self::Grpc | Self::Rest2 | Self::Rest1 => &world.server,
         }
     }
@@ -25,7 +26,7 @@ impl Contender {
     pub(crate) async fn client(self, world: &World) -> anyhow::Result<Client> {
         let port = self.server(world).port;
         Ok(match self {
-            Self::Bare | Self::Grpc => Client::grpc(port, &world.token).await?,
+            Self::Bare | Self::Careful | Self::Grpc => Client::grpc(port, &world.token).await?,
             Self::Rest2 => Client::http2(port, &world.token).await?,
             Self::Rest1 | Self::Peer => Client::http1(port, &world.token),
         })

@@ -32,6 +32,7 @@ const READ: usize = 100;
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) bare: Server,
+    pub(crate) careful: Server,
     pub(crate) peer: Server,
     pub(crate) target: Target,
     /// An admin's access token.
@@ -69,10 +70,8 @@ impl World {
         let mut serve = mainstay();
         serve.arg("serve");
         let server = Server::start(serve, port).await?;
-        let port = free_port()?;
-        let mut bare = Command::new(std::env::current_exe()?);
-        bare.args(["--bare", postgres.url(), "--port", &port.to_string(), "--pool", &options.pool.to_string()]);
-        let bare = Server::start(bare, port).await?;
+        let bare = bare_server(&postgres, options, &[]).await?;
+        let careful = bare_server(&postgres, options, &["--keys", &server.url(), "--redis", &redis.url()]).await?;
         let token = sign_in(&server, EMAIL).await?;
         let port = free_port()?;
         let peer = Server::start(peer(&postgres, &redis, options, &token, port)?, port).await?;
@@ -85,7 +84,7 @@ impl World {
         let rows = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
         let fixtures = rows.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
-        Ok(Self { server, bare, peer, target, token, sql, postgres, fixtures, redis, options, data })
+        Ok(Self { server, bare, careful, peer, target, token, sql, postgres, fixtures, redis, options, data })
     }
 
     /// CPU time of all processes of Postgres so far; `None` where there is no /proc.
@@ -111,6 +110,7 @@ impl World {
     pub(crate) async fn close(self) {
         self.server.stop().await;
         self.bare.stop().await;
+        self.careful.stop().await;
         self.peer.stop().await;
         self.redis.stop().await;
         self.postgres.stop().await;
@@ -161,6 +161,15 @@ fn mainstay(postgres: &Postgres, redis: &Redis, options: &Options, data: &Path) 
     let mut command = Command::new(BINARY);
     command.env_clear().envs(environment(postgres, redis, options)).env("MAINSTAY_DATA_DIR", data);
     command
+}
+
+/// Starts this program as the bare server.
+async fn bare_server(postgres: &Postgres, options: &Options, more: &[&str]) -> anyhow::Result<Server> {
+    let port = free_port()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--bare", postgres.url(), "--port", &port.to_string(), "--pool", &options.pool.to_string()]);
+    command.args(more);
+    Server::start(command, port).await
 }
 
 /// Returns the peer, whose packages `scripts/bench` installs.
