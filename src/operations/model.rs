@@ -1,6 +1,6 @@
 //! Operations: work that continues after its request was answered.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Add};
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::error::Catalogued;
@@ -118,6 +118,19 @@ impl Progress {
     /// Returns the number of rows processed; the next run resumes after them.
     pub fn rows_done(&self) -> i64 {
         self.created + self.known + self.failed
+    }
+}
+
+impl Add for Progress {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            total: self.total + more.total,
+            created: self.created + more.created,
+            known: self.known + more.known,
+            failed: self.failed + more.failed,
+        }
     }
 }
 

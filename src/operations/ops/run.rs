@@ -1,15 +1,23 @@
 //! The steps of an operation that a worker carries out.
 
-use futures_util::future::BoxFuture;
+use std::{future::ready, pin::pin, time::Duration};
+
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture};
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
+    fault,
     unit_of_work::Work,
 };
+use tokio::{sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::update;
 use crate::operations::model::{Operation, Progress};
+
+/// How long a transaction that began early holds its locks before the step before it commits. Two operations that wait for
+/// each other's locks, which Postgres cannot see, end their wait by this.
+const MAX_EARLY: Duration = Duration::from_secs(10);
 
 /// An operation that a worker carries out.
 #[derive(Debug)]
@@ -35,25 +43,87 @@ impl<'r> Run<'r> {
         self.stop.is_cancelled()
     }
 
-    /// Does a step: stores what `act` does, and the progress that it returns, in one transaction.
+    /// Does a step: stores what `act` does, and the rows by which it adds to the progress, in one transaction.
     ///
     /// # Errors
     /// Any error of `act`; `CONFLICT` if the operation was canceled, or another worker, which may have been presumed dead,
     /// stored a step meanwhile. This step is then not stored.
     pub async fn step<F>(&mut self, act: F) -> Result<()>
     where
-        F: for<'c> FnOnce(&'c mut Work, Progress) -> BoxFuture<'c, Result<Progress>> + Send,
+        F: for<'c> FnOnce(&'c mut Work) -> BoxFuture<'c, Result<Progress>> + Send,
     {
-        let (current, now) = (self.operation.clone(), self.app.clock.now());
-        let transaction = self.app.database.transaction(async move |work: &mut Work| {
-            let progress = act(work, current.progress).await?;
-            // The operation is updated last, because another worker would wait for this row lock. The update fails if the
-            // other worker was faster.
-            let next = current.run(progress, now)?;
-            update(work.connection().await?, &next).await?;
-            Ok::<_, Error>(next)
+        let (app, current) = (self.app, self.operation.clone());
+        let transaction = app.database.transaction(async move |work: &mut Work| {
+            let added = act(work).await?;
+            advance(app, work, current, added).await
         });
         self.operation = transaction.await?;
         Ok(())
     }
+
+    /// Does steps in their order, each in one transaction that stores what the step does, and the progress that it returns in
+    /// addition to that of the steps before. The transaction of a step begins beside that of the one before and commits after
+    /// it, so two connections are in use. Ends early when the worker is stopping.
+    ///
+    /// # Errors
+    /// Those of [`Self::step`]. Neither the failed step nor a later one is then stored.
+    pub async fn overlap<S>(&mut self, steps: impl Stream<Item = S>) -> Result<()>
+    where
+        S: for<'c> Fn(&'c mut Work) -> BoxFuture<'c, Result<Progress>>,
+    {
+        let (app, stop) = (self.app, self.stop);
+        let (first, mut last) = oneshot::channel();
+        first.send(self.operation.clone()).ok();
+        let steps = steps.take_while(|_| ready(!stop.is_cancelled())).map(|act| {
+            let (stored, turn) = oneshot::channel();
+            let before = std::mem::replace(&mut last, turn);
+            async move {
+                let operation = in_turn(app, act, before).await?;
+                stored.send(operation.clone()).ok();
+                Ok::<_, Error>(operation)
+            }
+        });
+        let mut steps = pin!(steps.buffered(2));
+        while let Some(operation) = steps.try_next().await? {
+            self.operation = operation;
+            fault::point("operation.step")?;
+        }
+        Ok(())
+    }
+}
+
+/// Stores a step after the one before, which sends the operation as it left it. Waits for it with the transaction open, but
+/// not for longer than [`MAX_EARLY`]; then the step is undone, and done again in its turn.
+async fn in_turn<S>(app: &App, act: S, mut before: oneshot::Receiver<Operation>) -> Result<Operation>
+where
+    S: for<'c> Fn(&'c mut Work) -> BoxFuture<'c, Result<Progress>>,
+{
+    let mut is_too_early = false;
+    let early = app.database.transaction(async |work: &mut Work| {
+        let added = act(work).await?;
+        let Ok(current) = timeout(MAX_EARLY, &mut before).await else {
+            is_too_early = true;
+            return Err(Error::internal(anyhow::anyhow!("the step before did not end within {MAX_EARLY:?}")));
+        };
+        advance(app, work, current.map_err(Error::internal)?, added).await
+    });
+    let early = early.await;
+    if !is_too_early {
+        return early;
+    }
+    let current = before.await.map_err(Error::internal)?;
+    let late = app.database.transaction(async |work: &mut Work| {
+        let added = act(work).await?;
+        advance(app, work, current, added).await
+    });
+    late.await
+}
+
+/// Stores the progress of a step. The operation is updated last, because another worker would wait for this row lock. The
+/// update fails if the other worker was faster.
+async fn advance(app: &App, work: &mut Work, current: Operation, added: Progress) -> Result<Operation> {
+    let progress = current.progress + added;
+    let next = current.run(progress, app.clock.now())?;
+    update(work.connection().await?, &next).await?;
+    Ok(next)
 }

@@ -90,11 +90,11 @@ pub struct Origin {
 /// Marks rows as imported and returns those that were not marked before.
 ///
 /// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
-pub async fn mark_imported(
+pub async fn mark_imported<'r>(
     connection: &mut Connection,
     account: AccountId,
-    rows: Vec<IncomingRow>,
-) -> Result<Vec<IncomingRow>> {
+    rows: &'r [IncomingRow],
+) -> Result<Vec<&'r IncomingRow>> {
     const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
                        SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
                        ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
@@ -107,14 +107,14 @@ pub async fn mark_imported(
         .load(connection)
         .await?;
     let marked: std::collections::HashSet<_> = marked.into_iter().collect();
-    Ok(rows.into_iter().filter(|new| marked.contains(&new.id)).collect())
+    Ok(rows.iter().filter(|new| marked.contains(&new.id)).collect())
 }
 
 /// Stores tickets, in the order of their rows. Tags travel as JSON, because unnest flattens nested arrays.
 pub async fn insert_tickets(
     connection: &mut Connection,
     account: AccountId,
-    rows: &[IncomingRow],
+    rows: &[&IncomingRow],
     now: DateTime<Utc>,
 ) -> Result<()> {
     const SQL: &str = "INSERT INTO tickets (id, account_id, subject, body, kind, status, priority, queue, language, \
@@ -152,7 +152,7 @@ fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
 }
 
 /// Stores the answers in the rows as the first comments of their tickets. The author is unknown.
-pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert_comments(connection: &mut Connection, rows: &[&IncomingRow], now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
                        SELECT id, ticket_id, $1, body, $2 FROM unnest($3, $4, $5) AS new (id, ticket_id, body)";
     let answered: Vec<_> = rows.iter().filter_map(|new| Some((new.id, new.row.answer.as_deref()?))).collect();
@@ -174,7 +174,7 @@ pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], 
 pub async fn insert_activities(
     connection: &mut Connection,
     origin: Origin,
-    rows: &[IncomingRow],
+    rows: &[&IncomingRow],
     now: DateTime<Utc>,
 ) -> Result<()> {
     const SQL: &str = "INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at) \

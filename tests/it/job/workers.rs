@@ -41,7 +41,7 @@ async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let database = TestDatabase::new().await;
     let (_server, cast) = server_without_jobs(&database).await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
-    let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "operation.step=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = ChildProcess::worker(&database, &[]).await;
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
@@ -57,7 +57,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     // Two attempts are enough and take less time than five.
     database.sql("UPDATE jobs SET max_attempts = 2").await;
     for _ in 0..2 {
-        let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+        let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "operation.step=kill")]).await;
         assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     }
     let body = webhook::event("ping");
@@ -66,7 +66,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let event = webhook_request("stripe", &body);
     cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.success();
     // The import would kill this worker too.
-    let third = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    let third = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "operation.step=kill")]).await;
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
     wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
     let dead = "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL";

@@ -26,7 +26,7 @@ async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     let cast = Cast::new(&idle.endpoint, &database).await;
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &large(), "one").await;
-    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "operation.step=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(database.number("SELECT rows_done FROM operations").await, 1000, "one batch is stored");
     assert_eq!(database.number("SELECT count(*) FROM tickets").await, 990);
@@ -45,7 +45,7 @@ async fn a_job_that_kills_its_worker_is_given_up() {
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     database.sql("UPDATE jobs SET max_attempts = 1").await;
-    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "operation.step=kill")]).await;
     doomed.wait().await;
     let _next = Process::start(&database).await;
     let result = wait_for_end(&cast.agent, &operation).await;
@@ -89,6 +89,35 @@ async fn concurrent_workers_import_a_file_once() {
     assert_eq!(operations::run(&app.app, &job, &never).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
+}
+
+/// The steps of an import overlap, so that two imports can wait for each other's rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_of_the_same_rows_in_opposite_orders_store_each_row_once() {
+    const ROUND: usize = 4000;
+    let (app, cast) = TestApp::start_with_cast().await;
+    let account = cast.customer.as_user().account.to_string();
+    let row = |number: &usize| format!("Subject {number},Body {number},Incident,tag\n");
+    let file = |numbers: &[usize]| format!("subject,body,type,tag_1\n{}", numbers.iter().map(row).collect::<String>());
+    let never = CancellationToken::new();
+    for round in 0..3 {
+        let mut numbers: Vec<_> = (round * ROUND..(round + 1) * ROUND).collect();
+        let forwards = begin(&cast.agent, &account, &file(&numbers), &format!("forwards {round}")).await;
+        numbers.reverse();
+        let backwards = begin(&cast.agent, &account, &file(&numbers), &format!("backwards {round}")).await;
+        let (forwards, backwards) = (import_job(&forwards), import_job(&backwards));
+        let (one, other) =
+            tokio::join!(operations::run(&app.app, &forwards, &never), operations::run(&app.app, &backwards, &never));
+        assert_eq!((one.expect("ended"), other.expect("ended")), (Outcome::Ended, Outcome::Ended));
+    }
+    for (what, count) in [
+        ("SELECT count(*) FROM tickets", 12_000),
+        ("SELECT count(*) FROM imported_rows", 12_000),
+        ("SELECT sum(rows_created)::bigint FROM operations", 12_000),
+        ("SELECT sum(rows_known)::bigint FROM operations", 12_000),
+    ] {
+        assert_eq!(app.database.number(what).await, count, "{what}");
+    }
 }
 
 /// A worker that was considered dead stores one more batch while its successor processes the same one. The successor

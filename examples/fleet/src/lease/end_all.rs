@@ -39,11 +39,11 @@ impl OperationKind for EndLeases {
             let count =
                 app.database.autocommit(async move |connection| store::count_open(connection, account, before).await);
             let total = count.await?;
-            run.step(move |_, _| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) })).await?;
+            run.step(move |_| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) })).await?;
         }
         while !run.is_stopping() {
             let done = run.operation().progress.rows_done();
-            run.step(move |work, progress| Box::pin(ops::end_some(work, account, before, progress))).await?;
+            run.step(move |work| Box::pin(ops::end_some(work, account, before))).await?;
             if run.operation().progress.rows_done() == done {
                 return Ok(End::Succeeded);
             }

@@ -120,16 +120,11 @@ pub async fn end(work: &mut Work, id: LeaseId, expected: Option<ExpectedVersions
 /// The leases that a step of [`EndLeases`](super::end_all::EndLeases) ends: few, so that their locks are short.
 const STEP: i64 = 10;
 
-/// Ends some open leases of an account, and returns the progress.
+/// Ends some open leases of an account, and returns what that adds to the progress.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub(super) async fn end_some(
-    work: &mut Work,
-    account: AccountId,
-    before: DateTime<Utc>,
-    progress: Progress,
-) -> Result<Progress> {
+pub(super) async fn end_some(work: &mut Work, account: AccountId, before: DateTime<Utc>) -> Result<Progress> {
     let now = work.now();
     let open = store::lock_open(work.connection().await?, account, before, STEP).await?;
     let mut ended = 0;
@@ -137,7 +132,7 @@ pub(super) async fn end_some(
         finish(work, &lease.end(now)?).await?;
         ended += 1;
     }
-    Ok(Progress { created: progress.created + ended, ..progress })
+    Ok(Progress { created: ended, ..Progress::default() })
 }
 
 /// Leases a vehicle to the account that paid an order, in a separate transaction.

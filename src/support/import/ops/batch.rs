@@ -1,7 +1,7 @@
 //! Reads a stored file as batches of rows: chunks go from Postgres to a thread that parses them and returns batches.
 //!
-//! Both channels are bounded, so that the parser is at most a batch or two ahead of the transactions and memory use is
-//! constant.
+//! Both channels are bounded, so that the parser is at most a batch or two ahead of the transactions, of which two run at a
+//! time, and memory use is constant.
 
 use std::{
     collections::HashMap,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use futures_util::{Stream, stream};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{operations::id::OperationId, support::id::TicketId};
@@ -67,9 +68,9 @@ impl Batches {
         Self { batches, parser, feeder }
     }
 
-    /// Returns the next batch, or `None` after the last one.
-    pub(crate) async fn next(&mut self) -> Option<Batch> {
-        self.batches.recv().await
+    /// Returns the batches as they are read.
+    pub(crate) fn stream(&mut self) -> impl Stream<Item = Batch> {
+        stream::poll_fn(|context| self.batches.poll_recv(context))
     }
 
     /// Returns the result of parsing.

@@ -1,5 +1,9 @@
 //! The run of a worker over a stored file.
 
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, future::BoxFuture};
+
 use crate::{
     operations::{
         id::OperationId,
@@ -19,7 +23,6 @@ use crate::{
 };
 use mainstay_kernel::{
     error::{Error, Reason, Result},
-    fault,
     queue::Lane,
     unit_of_work::Work,
 };
@@ -38,20 +41,16 @@ impl OperationKind for ImportTickets {
         if run.operation().progress.total == 0 {
             match batch::count(app, id, (format, self.options)).await? {
                 Ok(total) => {
-                    run.step(move |_, _| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) }))
-                        .await?;
+                    run.step(move |_| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) })).await?;
                 }
                 Err(unfit) => return refuse(unfit),
             }
         }
         let origin = Origin { account, actor: owner, role: self.role };
         let mut batches = Batches::new(app, id, (format, self.options), run.operation().progress.rows_done());
-        while let Some(batch) = batches.next().await {
-            if run.is_stopping() {
-                return Ok(End::Stopped);
-            }
-            run.step(move |work, progress| Box::pin(store_batch(work, id, origin, batch, progress))).await?;
-            fault::point("import.batch")?;
+        run.overlap(batches.stream().map(|batch| step(id, origin, Arc::new(batch)))).await?;
+        if run.is_stopping() {
+            return Ok(End::Stopped);
         }
         match batches.end().await? {
             Ok(()) => Ok(End::Succeeded),
@@ -65,18 +64,20 @@ impl OperationKind for ImportTickets {
     }
 }
 
-/// Stores a batch, and returns the resulting progress.
-async fn store_batch(
-    work: &mut Work,
+/// Returns the step that stores a batch.
+fn step(
     operation: OperationId,
     origin: Origin,
-    batch: Batch,
-    mut progress: Progress,
-) -> Result<Progress> {
+    batch: Arc<Batch>,
+) -> impl for<'c> Fn(&'c mut Work) -> BoxFuture<'c, Result<Progress>> {
+    move |work| Box::pin(store_batch(work, operation, origin, batch.clone()))
+}
+
+/// Stores a batch, and returns the rows by which it adds to the progress.
+async fn store_batch(work: &mut Work, operation: OperationId, origin: Origin, batch: Arc<Batch>) -> Result<Progress> {
     let now = work.now();
     let connection = work.connection().await?;
-    let rows = count(batch.rows.len());
-    let new = store::mark_imported(connection, origin.account, batch.rows).await?;
+    let new = store::mark_imported(connection, origin.account, &batch.rows).await?;
     if !new.is_empty() {
         store::insert_tickets(connection, origin.account, &new, now).await?;
         store::insert_comments(connection, &new, now).await?;
@@ -86,10 +87,8 @@ async fn store_batch(
     if !batch.errors.is_empty() {
         operation::record_errors(connection, operation, &batch.errors).await?;
     }
-    progress.created += count(new.len());
-    progress.known += rows - count(new.len());
-    progress.failed += count(batch.errors.len());
-    Ok(progress)
+    let (created, rows, failed) = (count(new.len()), count(batch.rows.len()), count(batch.errors.len()));
+    Ok(Progress { total: 0, created, known: rows - created, failed })
 }
 
 fn count(rows: usize) -> i64 {
