@@ -98,7 +98,6 @@ pub struct Source {
     errors: Vec<ConfigError>,
 }
 
-/// A value and its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
     pub(super) text: String,
