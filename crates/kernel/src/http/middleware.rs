@@ -62,7 +62,7 @@ mod request_memory;
 pub(crate) mod router;
 mod shed;
 mod timeout;
-mod trace;
+pub(crate) mod trace;
 pub(crate) mod watch;
 pub(crate) mod web;
 

@@ -167,8 +167,11 @@ fn semantic_labels(line: &Line, response: &Response) -> SemanticLabels {
         return SemanticLabels::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
     }
     let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-    let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
-    SemanticLabels::Rpc { method: line.rpc_method(), code }
+    SemanticLabels::Rpc { method: line.rpc_method(), code: grpc_code(code) }
+}
+
+pub(crate) fn grpc_code(code: Code) -> &'static str {
+    GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
         reason::Catalogued,
     },
     http::{
-        middleware::envelope::scim_status,
+        middleware::{envelope::scim_status, trace::grpc_code},
         openapi::{
             examples::REQUEST_ID,
             responses::{add_header, common_headers},
@@ -201,7 +201,7 @@ pub(crate) fn list(catalogue: &Catalogue) -> Value {
             "code": facts.code,
             "domain": facts.domain,
             "http": facts.http.as_u16(),
-            "grpc": grpc_name(facts.grpc),
+            "grpc": grpc_code(facts.grpc),
             "retryable": facts.retryable,
             "summary": facts.summary,
         })
@@ -209,15 +209,4 @@ pub(crate) fn list(catalogue: &Catalogue) -> Value {
     let mut reasons: Vec<_> = catalogue.iter().collect();
     reasons.sort_by_key(|reason| reason.facts().http.as_u16());
     reasons.into_iter().map(entry).collect()
-}
-
-fn grpc_name(code: tonic::Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
 }
