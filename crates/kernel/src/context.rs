@@ -164,7 +164,8 @@ pub(crate) fn set_origin(origin: impl FnOnce() -> Origin) {
 }
 
 /// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.
-/// Errors: the failure, outside of any request, after the head of its response, and if another one is recorded and this one has a cause.
+/// Errors: the failure, outside of any request, after the head of its response, and if another one is recorded and this
+/// one has a cause.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
     let Some(recorded) = Context::current().and_then(|context| context.failure) else { return Err(failure) };
     recorded.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })

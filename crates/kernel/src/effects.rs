@@ -146,7 +146,8 @@ pub async fn settle<E: Effect>(work: &mut Work, resource: Uuid, outcome: Result<
 }
 
 /// Stores an outcome, and removes the intent. The intent is locked last, as where an effect begins.
-/// Errors: `NOT_FOUND` if another outcome was stored before, or if another attempt began before a failure; any error of the effect.
+/// Errors: `NOT_FOUND` if another outcome was stored before, or if another attempt began before a failure; any error of
+/// the effect.
 async fn settle_in<E: Effect>(
     work: &mut Work,
     intent: &Intent,

@@ -111,7 +111,8 @@ impl LargeResponses {
 
     /// Waits, in the order of arrival, until a response of up to `rows` may be produced. A response that is likely to be
     /// small does not wait.
-    /// Errors: `OVERLOADED` if too many wait already, or if a requester with fewer places takes over the place during the wait.
+    /// Errors: `OVERLOADED` if too many wait already, or if a requester with fewer places takes over the place during
+    /// the wait.
     pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
         let is_small = self.0.sizes.estimate(method, rows, requester.group()) < LARGE;
         let slot = if is_small { None } else { Some(self.enter(requester).await?) };

@@ -59,7 +59,8 @@ fn encoding(headers: &HeaderMap) -> Option<CompressionEncoding> {
 }
 
 /// Reads the one message of a call.
-/// Errors: the errors of tonic, without a reason: the message is too large, or cannot be decompressed; and the errors of the body.
+/// Errors: the errors of tonic, without a reason: the message is too large, or cannot be decompressed; and the errors
+/// of the body.
 async fn inflate(body: Body, encoding: CompressionEncoding, limit: usize) -> Result<Body, Status> {
     let mut messages = Streaming::new_request(Undecoded, body, Some(encoding), Some(limit));
     let Some(message) = messages.message().await? else { return Ok(Body::empty()) };

@@ -81,8 +81,8 @@ pub fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
 /// What polling a body for a frame returns.
 pub(crate) type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
-/// Returns a body whose frames `poll` takes from the inner body. The end and the size are those of the inner body, which `poll`
-/// may replace by an empty one.
+/// Returns a body whose frames `poll` takes from the inner body. The end and the size are those of the inner body,
+/// which `poll` may replace by an empty one.
 pub(crate) fn polled<F>(body: Body, poll: F) -> Body
 where
     F: FnMut(&mut Body, &mut Context<'_>) -> PolledFrame + Send + Unpin + 'static,

@@ -49,8 +49,8 @@ fn report() -> Error {
     Error::internal(anyhow::anyhow!("it panicked"))
 }
 
-/// Ends a body at a panic: in gRPC with a status, in REST by an abort, so that a truncated body is not mistaken for a complete
-/// one.
+/// Ends a body at a panic: in gRPC with a status, in REST by an abort, so that a truncated body is not mistaken for a
+/// complete one.
 fn caught(body: Body, ends_with_trailers: bool) -> Body {
     polled(body, move |body, context| {
         catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(context))).unwrap_or_else(|_| {
