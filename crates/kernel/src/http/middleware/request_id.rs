@@ -65,6 +65,7 @@ mod tests {
 
     use futures_util::stream;
     use http_body_util::{BodyExt as _, StreamBody};
+    use tonic::Status;
     use tonic_types::StatusExt as _;
     use tower::{Layer as _, Service as _};
 
@@ -72,7 +73,7 @@ mod tests {
     use crate::{
         contract::Contract,
         error::{Error, Reason},
-        http::middleware::layer::{MiddlewareLayer, trailers},
+        http::middleware::layer::{Body, MiddlewareLayer, trailers},
     };
 
     /// The body of a stream is read after its response has begun.
