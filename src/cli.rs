@@ -1,6 +1,6 @@
 //! The command line: the program's commands, and the commands that modules add.
 
-mod access;
+pub(crate) mod access;
 mod config_check;
 mod envoy;
 mod migrate;

@@ -4,3 +4,4 @@ pub mod model;
 pub mod ops;
 pub mod receiver;
 pub mod store;
+mod stream;

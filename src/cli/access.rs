@@ -1,10 +1,16 @@
 //! `mainstay access`.
 
+mod diff;
+mod matrix;
+mod table;
+
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use mainstay_kernel::{command::print, contract::access::AccessMatrix, module::Modules};
+use mainstay_kernel::{command::print, module::Modules};
+
+pub(crate) use matrix::AccessMatrix;
 
 /// Print what each role may call, and the scope that it needs.
 ///

@@ -81,7 +81,6 @@ impl Alerts {
     }
 }
 
-/// An alert for the on-call service.
 #[derive(Debug)]
 pub(crate) struct Alert {
     pub(crate) provider: &'static str,
@@ -92,9 +91,7 @@ pub(crate) struct Alert {
 
 #[derive(Debug)]
 pub(crate) enum AlertEvent {
-    /// It was raised.
     Raised { detail: String },
-    /// Its condition has ended.
     Resolved,
 }
 
@@ -111,7 +108,6 @@ impl Alert {
     }
 }
 
-/// The maximum number of alerts that wait for the on-call service.
 const QUEUE_CAPACITY: usize = 1000;
 
 /// The provider, the cause and the subject.
@@ -119,13 +115,11 @@ type AlertKey = (&'static str, &'static str, String);
 
 #[derive(Debug, Clone, Copy)]
 struct AlertState {
-    /// Whether it was raised since it was last resolved.
     is_open: bool,
     logged_at: Instant,
     raised_at: Instant,
 }
 
-/// The alerts raised or resolved recently.
 #[derive(Debug)]
 struct RecentAlerts(Cache<AlertKey, AlertState>);
 

@@ -1,13 +1,12 @@
 //! The dependencies of requests and jobs, built once and passed down: pools, clock, clients, and the parts of modules.
 
 use std::{
-    any::{Any, TypeId, type_name},
-    collections::HashMap,
-    fmt,
+    any::{Any, type_name},
     sync::Arc,
 };
 
 use anyhow::Context as _;
+use http::Extensions;
 
 use crate::{
     alert::Alerts,
@@ -41,7 +40,6 @@ pub struct App {
     pub clock: Clock,
     /// Queues in front of the connection pool, which serialize the requests of one key.
     pub keyed_mutex: KeyedMutex,
-    /// Limits how many large responses are produced at once.
     pub(crate) large_responses: LargeResponses,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
@@ -57,14 +55,13 @@ pub struct App {
     pub changes: Feed<RecordedChange>,
     /// The resume tokens of watches, under a key of the secret.
     pub resume_tokens: ResumeTokens,
-    parts: Parts,
+    /// By their types, each in an `Arc`.
+    parts: Arc<Extensions>,
 }
 
 impl App {
     /// Opens the kernel's dependencies. [`Modules::open`](crate::module::Modules::open) adds the parts of the modules.
-    ///
-    /// # Errors
-    /// Unusable settings, and a secret that cannot be read or generated.
+    /// Errors: unusable settings, and a secret that cannot be read or generated.
     pub(crate) async fn open(
         config: Config,
         contract: &'static Contract,
@@ -92,7 +89,7 @@ impl App {
             database,
             clock,
             redis,
-            parts: Parts::default(),
+            parts: Arc::default(),
         })
     }
 
@@ -102,8 +99,7 @@ impl App {
     /// If no module provides it, or only one that is registered after the caller's. The first start shows this mistake in the
     /// list of modules.
     pub fn part<T: Any + Send + Sync>(&self) -> &T {
-        let part = self.parts.0.get(&TypeId::of::<T>()).and_then(|part| part.downcast_ref());
-        part.unwrap_or_else(|| panic!("no module provides {}", type_name::<T>()))
+        self.parts.get::<Arc<T>>().unwrap_or_else(|| panic!("no module provides {}", type_name::<T>()))
     }
 
     /// Returns the application with another clock, which its units of work use, too.
@@ -115,18 +111,7 @@ impl App {
     /// Returns the application with an additional part, or with another one of its type. Earlier parts do not see it.
     #[must_use]
     pub fn with_part<T: Any + Send + Sync>(mut self, part: T) -> Self {
-        let mut parts = (*self.parts.0).clone();
-        parts.insert(TypeId::of::<T>(), Arc::new(part));
-        self.parts = Parts(Arc::new(parts));
+        Arc::make_mut(&mut self.parts).insert(Arc::new(part));
         self
-    }
-}
-
-#[derive(Clone, Default)]
-struct Parts(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
-
-impl fmt::Debug for Parts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} parts", self.0.len())
     }
 }

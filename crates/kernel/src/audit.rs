@@ -36,9 +36,7 @@ pub(crate) use store::insert;
 
 /// Makes the entries of records, at the time `now`. Outside of an application, as in tests of the database, there are
 /// none.
-///
-/// # Errors
-/// `INTERNAL_ERROR` for a message that is not of the contract.
+/// Errors: `INTERNAL_ERROR` for a message that is not of the contract.
 pub(crate) fn entries(records: Vec<Record>, now: chrono::DateTime<chrono::Utc>) -> Result<Vec<Entry>> {
     let listeners: Option<Arc<Listeners>> = if records.is_empty() { None } else { after_commit::listeners() };
     let Some(listeners) = listeners else { return Ok(Vec::new()) };
@@ -48,9 +46,6 @@ pub(crate) fn entries(records: Vec<Record>, now: chrono::DateTime<chrono::Utc>) 
 }
 
 /// Adds an entry by itself, for an act that changes nothing in Postgres, such as a refused sign-in.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn record(connection: &Connection, record: Record, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
     let entries = entries(vec![record], now)?;
     if entries.is_empty() { Ok(()) } else { insert(connection, &entries).await }

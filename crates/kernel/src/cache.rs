@@ -12,7 +12,7 @@
 //! **Staleness bound**: no value is served that was replaced longer ago than the lifetime of its region, even if the feed
 //! is lost. The age of a value counts from before it was read at the source. While the source is unavailable, a value that
 //! is not known to be outdated is served for up to [`GRACE`] past its lifetime. A whole response may be reused for another
-//! second ([`REUSE`](crate::http::middleware::microcache::REUSE)).
+//! second (`http::middleware::microcache`).
 //!
 //! Concurrent reads of a missing value share one read of the source (single flight). The absence of a value is cached, too;
 //! the memory of the cache is bounded, because anonymous callers choose the keys.
@@ -45,7 +45,6 @@ pub use region::Region;
 pub const GRACE: Duration = Duration::from_secs(600);
 /// How long a value stays in memory: longer than any lifetime and [`GRACE`].
 const RETENTION: Duration = Duration::from_secs(3600);
-/// The longest that a read of the source may take.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for the source while there is a value that may be served without it.
 const STALE_AFTER: Duration = Duration::from_millis(500);
@@ -67,7 +66,6 @@ struct Inner {
     reader: OnceCell<DropGuard>,
 }
 
-/// A value as it was read, or its absence.
 #[derive(Debug)]
 struct Entry {
     value: Option<Bytes>,
@@ -93,7 +91,6 @@ struct Failure {
     detail: String,
 }
 
-/// The name of a value, its lifetime, and the changes that outdate it.
 #[derive(Debug, Clone)]
 struct Key {
     name: Arc<str>,
@@ -101,7 +98,6 @@ struct Key {
     tag: Option<Tag>,
 }
 
-/// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Process,
@@ -166,7 +162,6 @@ impl Cache {
         read.await.map_err(Error::internal)?
     }
 
-    /// Starts the reader of the feed, once.
     async fn follow(&self) {
         let start = async || {
             let token = CancellationToken::new();
@@ -179,7 +174,6 @@ impl Cache {
 }
 
 impl Inner {
-    /// Returns whether a value may be served without a read of the source.
     fn is_current(&self, slot: &Slot, key: &Key) -> bool {
         let is_current = |entry: &Arc<Entry>| {
             let is_outdated = key.tag.is_some_and(|tag| self.outdated.may_be_outdated(tag, entry.generation));
@@ -188,7 +182,6 @@ impl Inner {
         slot.failure.is_none() && slot.entry.as_ref().is_some_and(is_current)
     }
 
-    /// Returns whether a value may be served while its source is unavailable.
     fn is_within_grace(&self, entry: &Entry, key: &Key) -> bool {
         let is_outdated = key.tag.is_some_and(|tag| self.outdated.is_outdated(tag, entry.generation));
         entry.read_at.elapsed() < entry.ttl + GRACE && !is_outdated

@@ -318,7 +318,6 @@ impl Permit {
     }
 }
 
-/// Returns the reach that the policy grants the caller, by role and scope.
 fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     if matches!(caller, Caller::User { sign_in, .. } if sign_in.needs_second_factor && !method.before_second_factor) {
         return Err(Reason::SecondFactorRequired.into());
@@ -345,7 +344,6 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     }
 }
 
-/// Checks that a method accepts that by which the user acts.
 fn check_means(method: &Method, caller: &Caller) -> Result<()> {
     let Caller::User { sign_in, .. } = caller else { return Ok(()) };
     match sign_in.means {
@@ -371,14 +369,12 @@ fn check_confined(method: &Method, caller: &Caller) -> Result<()> {
     }
 }
 
-/// Returns the error for a personal access token or an impersonation where a session is required.
 fn needs_session() -> Error {
     let message =
         "The request requires a session of the user: neither a personal access token nor an impersonation suffices.";
     Error::with_message(Reason::PermissionDenied, message)
 }
 
-/// Returns the error for a caller that lacks a scope which a particular request requires.
 fn lacks(scope: &str) -> Error {
     let message = format!("The request requires the scope {scope}.");
     Error::with_message(Reason::PermissionDenied, message).with("scope", scope)

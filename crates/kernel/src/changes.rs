@@ -90,9 +90,6 @@ impl Entry for RecordedChange {
 }
 
 /// Records changes within the caller's transaction, in one statement, which may be pipelined with others.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn record(connection: &Connection, changes: &[Change]) -> Result<()> {
     // Before the response, which may be lost together with that of the COMMIT.
     after_commit::add_changes(changes.iter().map(|change| (change.topic.clone(), change.resource)));

@@ -22,7 +22,6 @@
 //! ```
 
 use std::{
-    fmt,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -79,11 +78,7 @@ pub struct Entry {
     run: fn(ArgMatches, &mut dyn Program) -> LocalBoxFuture<'_, anyhow::Result<ExitCode>>,
 }
 
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Entry").field(&self.name).finish()
-    }
-}
+debug_fields!(Entry: name);
 
 impl Entry {
     pub(crate) fn of<C: Command>() -> Self {
@@ -96,9 +91,6 @@ impl Entry {
     }
 
     /// Runs the command with the matches that clap parsed by its definition.
-    ///
-    /// # Errors
-    /// The cause of the failure.
     pub async fn run(&self, matches: ArgMatches, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         (self.run)(matches, program).await
     }

@@ -6,9 +6,7 @@
 //!
 //! The sections here are the kernel's; a module adds its own with [`Section`].
 
-mod address;
 mod check;
-mod data_dir;
 mod effective;
 mod kernel;
 mod on_call;
@@ -18,20 +16,19 @@ mod section;
 mod source;
 mod tls;
 
-use std::{collections::HashMap, time::Duration};
+use std::{any::type_name, collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use http::Extensions;
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use address::reachable;
 pub use check::is_https_or_loopback;
 pub use effective::{Setting, Settings};
-pub use kernel::{Database, Jobs, Limits, Redis, Replicas, Server};
+pub use kernel::{Database, Jobs, Limits, Redis, Replicas, Server, reachable};
 pub use on_call::{OnCall, OnCallFormat};
 pub(crate) use production::KERNEL as PRODUCTION;
 pub use production::{Requirement, Verdict};
 pub use retention::Retention;
-use section::Sections;
 pub use section::{Section, SectionReader};
 pub use source::{ConfigError, Origin, Reader, Source, Variable};
 pub use tls::Tls;
@@ -60,7 +57,8 @@ pub struct Config {
     pub on_call: OnCall,
     /// By the name of the variable; `None`: forever.
     retentions: HashMap<&'static str, Option<TimeDelta>>,
-    sections: Sections,
+    /// By their types, each in an `Arc`.
+    sections: Extensions,
     settings: Vec<Setting>,
 }
 
@@ -78,11 +76,10 @@ pub struct Quota {
 }
 
 impl Config {
-    /// Reads the kernel's sections, those of the modules, and the retentions.
     pub(crate) fn read(source: Source, sections: &[SectionReader], retentions: &[Retention]) -> Settings {
         let variables = Self::variables(sections, retentions);
         let mut read = Reader::new(source, variables.clone());
-        let config = Self {
+        let mut config = Self {
             server: Server::read(&mut read),
             database: Database::read(&mut read),
             replicas: Replicas::read(&mut read),
@@ -93,14 +90,14 @@ impl Config {
             jobs: Jobs::read(&mut read),
             on_call: OnCall::read(&mut read),
             retentions: retention::read(retentions, &mut read),
-            sections: Sections::read(sections, &mut read),
+            sections: Extensions::new(),
             settings: Vec::new(),
         };
+        sections.iter().for_each(|section| (section.read)(&mut read, &mut config.sections));
         check::run(&config, &mut read);
         Settings::new(config, &variables, read.finish())
     }
 
-    /// Returns every variable: the kernel's, those of the sections, and those of the retentions.
     pub(crate) fn variables(sections: &[SectionReader], retentions: &[Retention]) -> Vec<Variable> {
         let of_modules = sections.iter().flat_map(|section| section.variables.iter());
         let ages = retentions.iter().filter_map(Retention::setting).map(|setting| &setting.variable);
@@ -125,7 +122,7 @@ impl Config {
     /// # Panics
     /// If no registered module has this section.
     pub fn section<S: Section>(&self) -> &S {
-        self.sections.get()
+        self.sections.get::<Arc<S>>().unwrap_or_else(|| panic!("no module has the section {}", type_name::<S>()))
     }
 }
 

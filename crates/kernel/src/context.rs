@@ -34,16 +34,12 @@ pub struct Context {
     alerts: Option<Alerts>,
     /// `None` once the log line is certain.
     failure: Option<Arc<OnceLock<Failure>>>,
-    /// Known once the request has reached its method or its page.
     origin: Arc<OnceLock<Origin>>,
 }
 
-/// The failure of a request, for its log line.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// The reason's code.
     pub(crate) code: &'static str,
-    /// The chain of causes.
     pub(crate) cause: Option<String>,
     /// The place where a defect was detected.
     pub(crate) backtrace: Option<String>,
@@ -70,7 +66,6 @@ impl Context {
         self
     }
 
-    /// Sets the caller's trace, as a W3C `traceparent`.
     #[must_use]
     pub(crate) fn with_traceparent(mut self, traceparent: Option<&str>) -> Self {
         self.traceparent = traceparent.map(Arc::from);
@@ -109,7 +104,6 @@ impl Context {
         Self { failure: None, ..self }
     }
 
-    /// Runs a function within this context.
     pub(crate) fn enter<T>(&self, run: impl FnOnce() -> T) -> T {
         CONTEXT.sync_scope(self.clone(), run)
     }
@@ -119,13 +113,11 @@ impl Context {
         CONTEXT.scope(self, future)
     }
 
-    /// Makes and runs a future within this context.
     pub(crate) fn scope_all<F: Future>(self, begin: impl FnOnce() -> F) -> TaskLocalFuture<Self, F> {
         let future = self.enter(begin);
         CONTEXT.scope(self, future)
     }
 
-    /// Returns the failure of the request so far, if any.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()?.get()
     }
@@ -142,17 +134,14 @@ pub fn remaining() -> Option<Duration> {
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 
-/// Returns the caller's `traceparent`.
 pub(crate) fn traceparent() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }
 
-/// Returns the domain that the operator has set for the reasons of errors.
 pub(crate) fn error_domain() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.error_domain.clone()).ok().flatten()
 }
 
-/// Returns the bounds of the lists in requests.
 pub(crate) fn lists() -> Option<&'static Lists> {
     CONTEXT.try_with(|context| context.lists).ok().flatten()
 }
@@ -170,15 +159,13 @@ pub fn origin() -> Origin {
     origin.unwrap_or_else(|| Origin::system("command"))
 }
 
-/// Sets the origin of the changes of the current request, unless it is set.
 pub(crate) fn set_origin(origin: impl FnOnce() -> Origin) {
     CONTEXT.try_with(|context| context.origin.set(origin()).is_ok()).ok();
 }
 
 /// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.
-///
-/// # Errors
-/// The failure, outside of any request, after the head of its response, and if another one is recorded and this one has a cause.
+/// Errors: the failure, outside of any request, after the head of its response, and if another one is recorded and this
+/// one has a cause.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
     let Some(recorded) = Context::current().and_then(|context| context.failure) else { return Err(failure) };
     recorded.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })

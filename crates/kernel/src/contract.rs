@@ -1,11 +1,9 @@
 //! The contract of a server: the merged descriptor sets of its modules, and the tables that are read from them.
 //!
-//! The whole interface derives from the `.proto` files: [`policy`] holds the requirements of each method, [`access`] what
-//! each role may call, [`reason`] the error
-//! catalogue, `lists` the bounds of lists, and [`validate`] the functions of the generated field rules.
+//! The whole interface derives from the `.proto` files: [`policy`] holds the requirements of each method,
+//! [`reason`] the error catalogue, `lists` the bounds of lists, and [`validate`] the functions of the generated field rules.
 //! [`status`] converts errors to gRPC statuses and back. [`proto`] holds the kernel's own generated messages.
 
-pub mod access;
 pub(crate) mod lists;
 pub mod policy;
 #[expect(
@@ -44,7 +42,6 @@ pub struct Contract {
     pub catalogue: Catalogue,
     /// The HTTP rules of all methods.
     pub rules: RuleTable,
-    /// The bounds of the lists in requests.
     pub(crate) lists: Lists,
 }
 

@@ -1,16 +1,12 @@
 //! Values that modules add for other modules.
 
-use std::{any::Any, fmt};
+use std::any::Any;
 
 /// The values, each of a type of the module that collects them.
 #[derive(Default)]
 pub struct Contributions(Vec<Box<dyn Any + Send + Sync>>);
 
-impl fmt::Debug for Contributions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Contributions").field(&self.0.len()).finish()
-    }
-}
+debug_fields!(Contributions);
 
 impl Contributions {
     pub(crate) fn add<T: Any + Send + Sync>(&mut self, value: T) {

@@ -114,9 +114,7 @@ impl Database {
     }
 
     /// Adds the replicas, which are read once their positions are [watched](Replicas::watch).
-    ///
-    /// # Errors
-    /// When a URL is invalid.
+    /// Errors: when a URL is invalid.
     pub(crate) fn with_replicas(mut self, name: &str, config: &config::Config) -> anyhow::Result<Self> {
         self.replicas = Replicas::new(&self.primary, name, config)?.map(Arc::new);
         Ok(self)
@@ -140,9 +138,6 @@ impl Database {
     /// connection of the pool, if the shared one breaks or does not respond within 500 ms.
     ///
     /// On the primary, a read sees all earlier commits.
-    ///
-    /// # Errors
-    /// As [`Database::autocommit`].
     pub async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
         if let Some(replica) = self.replica()
             && let Some(value) = replica.read(run.clone()).await
@@ -155,9 +150,6 @@ impl Database {
     /// Lends a connection for longer reads, such as lists and sums. `run` must be read-only, because it runs again, on the
     /// primary, if a replica does not respond. If they reach one account, the account is sent with the first of them, and remains
     /// that of the session.
-    ///
-    /// # Errors
-    /// As [`Database::autocommit`].
     pub async fn query<T>(&self, reach: Reach, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
         if let Some(replica) = self.replica()
             && let Some(value) = replica.query(reach, run.clone()).await

@@ -161,7 +161,6 @@ fn text(entry: &[u8]) -> String {
     String::from_utf8_lossy(entry).into_owned()
 }
 
-/// Reads the entry of a caller.
 fn read(caller: &str, entry: &str) -> Option<CallerCalls> {
     let (kind, principal) = caller.split_once(':').map_or((caller, None), |(kind, id)| (kind, id.parse().ok()));
     let kind = CallerKind::from_name(kind)?;

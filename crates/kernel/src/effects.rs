@@ -102,9 +102,6 @@ pub trait Effect: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Stores that the effect did not happen and will not, and what that changes.
-    ///
-    /// # Errors
-    /// As of [`Effect::succeeded`].
     fn failed(&self, work: &mut Work, resource: Uuid, failure: Failure) -> impl Future<Output = Result<()>> + Send;
 }
 
@@ -125,9 +122,6 @@ pub async fn begin<E: Effect>(work: &mut Work, resource: Uuid, request: &E) -> R
 
 /// Cancels the effect of a resource within the caller's transaction. Returns whether it will not happen: `false` if an attempt
 /// may have been sent, or if none is pending.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn cancel<E: Effect>(work: &mut Work, resource: Uuid) -> Result<bool> {
     let connection = work.connection().await?;
     let Some(key) = store::delete_unattempted(connection, E::NAME, resource).await? else { return Ok(false) };
@@ -137,18 +131,12 @@ pub async fn cancel<E: Effect>(work: &mut Work, resource: Uuid) -> Result<bool> 
 
 /// Returns the key of the pending effect of a resource. The caller compares it with the one in a webhook of the API, which may
 /// report an earlier effect, before it [settles](settle) this one.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn pending<E: Effect>(work: &mut Work, resource: Uuid) -> Result<Option<Uuid>> {
     Ok(store::of_resource(work.connection().await?, E::NAME, resource).await?.map(|intent| intent.id))
 }
 
 /// Stores an outcome that is known otherwise, as by a webhook of the API or from a person who asked its operator, within the
 /// caller's transaction. Returns `false` if no effect of this kind is pending for the resource.
-///
-/// # Errors
-/// Any error of [`Effect::succeeded`] or [`Effect::failed`].
 pub async fn settle<E: Effect>(work: &mut Work, resource: Uuid, outcome: Result<E::Outcome, Failure>) -> Result<bool> {
     let Some(intent) = store::of_resource(work.connection().await?, E::NAME, resource).await? else { return Ok(false) };
     let (key, request) = (intent.id, intent.request::<E>()?);
@@ -158,9 +146,8 @@ pub async fn settle<E: Effect>(work: &mut Work, resource: Uuid, outcome: Result<
 }
 
 /// Stores an outcome, and removes the intent. The intent is locked last, as where an effect begins.
-///
-/// # Errors
-/// `NOT_FOUND` if another outcome was stored before, or if another attempt began before a failure; any error of the effect.
+/// Errors: `NOT_FOUND` if another outcome was stored before, or if another attempt began before a failure; any error of
+/// the effect.
 async fn settle_in<E: Effect>(
     work: &mut Work,
     intent: &Intent,

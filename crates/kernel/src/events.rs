@@ -91,13 +91,11 @@ pub struct HandlerEntry {
 
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    /// The policies, which declare the events.
     pub(crate) policies: &'static Policies,
     pub(crate) handlers: Vec<HandlerEntry>,
     pub(crate) subscribers: Vec<Subscriber>,
 }
 
-/// What a listener reads, which results in the statements that it writes, if any.
 type Listening<'c> = BoxFuture<'c, Result<Option<Queued>>>;
 
 /// Runs the statements of the listeners that read and lock, pipelined, and returns those that write.
@@ -123,7 +121,6 @@ fn listen<'c>(connection: &'c Connection, events: &'c [Event], now: DateTime<Utc
     Ok(std::iter::once(enqueue).chain(subscribers).collect())
 }
 
-/// The job that runs one module's handler of one event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HandleEvent {
     module: String,

@@ -108,9 +108,7 @@ impl<K: Keys, H> FairShare<K, H> {
     }
 
     /// Takes a part.
-    ///
-    /// # Errors
-    /// The bound that it would exceed.
+    /// Errors: the bound that it would exceed.
     pub(crate) fn take(&self, keys: K, amount: usize) -> Taken<K, H>
     where
         H: Default,
@@ -171,9 +169,7 @@ impl<K: Keys, H> Ledger<K, H> {
     }
 
     /// Checks whether more fits.
-    ///
-    /// # Errors
-    /// The bound that is exceeded, that of a key first.
+    /// Errors: the bound that is exceeded, that of a key first.
     pub(crate) fn check(&self, keys: K, more: usize) -> Result<(), Full<K::Key>> {
         let rest = self.total.checked_sub(self.used.saturating_add(more));
         let has_share = |(key, scope)| {
@@ -240,9 +236,7 @@ impl<K: Keys, H> Ledger<K, H> {
 
 impl<K: Keys, H> Share<K, H> {
     /// Adds to the part.
-    ///
-    /// # Errors
-    /// The bound that it would exceed; the part is unchanged.
+    /// Errors: the bound that it would exceed; the part is unchanged.
     pub(crate) fn add(&self, more: usize) -> Result<(), Full<K::Key>> {
         let mut ledger = self.of.lock();
         let Some((keys, amount)) = ledger.held.get(&self.number).map(|held| (held.keys, held.amount)) else {

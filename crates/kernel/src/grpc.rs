@@ -62,7 +62,6 @@ pub struct Call<M> {
     /// The method's policy.
     pub method: &'static Method,
     permit: Option<Permit>,
-    /// The rows that Postgres lets the statements of the call reach.
     reach: Reach,
     /// The address of the client. Requests without one bypassed the server's listener; all of them share one.
     client: IpAddr,
@@ -73,7 +72,6 @@ pub struct Call<M> {
     pub if_match: Option<ExpectedVersions>,
     mask: ReadMask,
     last_event_id: Option<String>,
-    /// The largest response that the client takes.
     max_response_bytes: usize,
     /// The admission of the rows that were read, and how many they are.
     rows: OnceLock<(Admission, usize)>,
@@ -84,7 +82,6 @@ pub struct Call<M> {
 pub(crate) struct Arrival(Arc<AtomicBool>);
 
 impl Arrival {
-    /// Returns whether the request has reached its method.
     pub(crate) fn has_arrived(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -186,7 +183,6 @@ impl<M> Call<M> {
     }
 }
 
-/// Returns the origin of the changes of a call, for the audit log.
 fn origin(
     method: &'static Method,
     permit: Option<&Permit>,
@@ -203,9 +199,7 @@ fn origin(
 }
 
 /// Returns the versions that the preconditions of a change accept.
-///
-/// # Errors
-/// `MALFORMED_REQUEST` for If-Unmodified-Since without If-Match: changes within a second have one time, so that the
+/// Errors: `MALFORMED_REQUEST` for If-Unmodified-Since without If-Match: changes within a second have one time, so that the
 /// precondition would not prevent a lost update.
 fn preconditions(metadata: &MetadataMap) -> Result<Option<ExpectedVersions>> {
     let list = |name: &'static str| {
@@ -421,7 +415,6 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 /// The largest response in REST, as [`Limits`](mainstay_transcoder::Limits) and Envoy's configuration say.
 const MAX_TRANSCODED_BYTES: usize = 16 << 20;
 
-/// Returns a response that is to be committed.
 fn within<R: Message>(max_bytes: usize, response: R) -> Result<R> {
     let bytes = response.encoded_len();
     if bytes > max_bytes { Err(too_large(max_bytes, bytes)) } else { Ok(response) }

@@ -10,7 +10,6 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// The time after which an unused queue is dropped.
 const IDLE: Duration = Duration::from_secs(60);
 /// The most queues. Eviction of one costs connections, not correctness.
 const QUEUES: u64 = 100_000;

@@ -41,7 +41,6 @@ const MAX_OF_REQUESTER: usize = 8;
 /// waits for something other than a CPU, such as a lock in Postgres, and the other responses need not wait for it.
 const MAX_HELD: Duration = Duration::from_millis(25);
 
-/// Admits large responses. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct LargeResponses(Arc<Inner>);
 
@@ -52,7 +51,6 @@ struct Inner {
     sizes: RowSizes,
 }
 
-/// A response that may be produced.
 #[derive(Debug)]
 pub(crate) struct Admission {
     of: LargeResponses,
@@ -113,9 +111,8 @@ impl LargeResponses {
 
     /// Waits, in the order of arrival, until a response of up to `rows` may be produced. A response that is likely to be
     /// small does not wait.
-    ///
-    /// # Errors
-    /// `OVERLOADED` if too many wait already, or if a requester with fewer places takes over the place during the wait.
+    /// Errors: `OVERLOADED` if too many wait already, or if a requester with fewer places takes over the place during
+    /// the wait.
     pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
         let is_small = self.0.sizes.estimate(method, rows, requester.group()) < LARGE;
         let slot = if is_small { None } else { Some(self.enter(requester).await?) };

@@ -50,6 +50,17 @@
 //! - [`id`], [`clock`], [`money`], [`page`], [`version`], [`numbered`]: plain types.
 //! - [`fault`]: fail points for the fault tests.
 
+/// Implements `Debug` with these fields alone: the others have no such form, or are secret.
+macro_rules! debug_fields {
+    ($name:ident $(<$generic:ident $(: $bound:ident)?>)? $(: $($field:ident),*)?) => {
+        impl$(<$generic $(: $bound)?>)? std::fmt::Debug for $name$(<$generic>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))$($(.field(stringify!($field), &self.$field))*)?.finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 pub mod alert;
 pub mod app;
 pub mod audit;

@@ -22,7 +22,7 @@ mod kind;
 mod process;
 mod registrations;
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::routing::MethodRouter;
 use diesel_migrations::EmbeddedMigrations;
@@ -77,11 +77,7 @@ pub struct Module {
     registered: Registrations,
 }
 
-impl fmt::Debug for Module {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Module").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+debug_fields!(Module: name);
 
 impl Module {
     /// Begins a module: its name (lower-case letters, digits and `_`), which begins the names of its scopes and events

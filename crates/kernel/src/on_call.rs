@@ -43,9 +43,6 @@ const MAX_DESCRIPTION: usize = 15_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Returns the alerts of a server, and starts to send them if the configuration names a service.
-///
-/// # Errors
-/// If the system has no root certificates.
 pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<Alerts> {
     let Some(key) = config.routing_key.clone() else { return Ok(Alerts::default()) };
     let (alerts, receiver) = Alerts::with_receiver();
@@ -66,7 +63,6 @@ struct Service {
 }
 
 impl Service {
-    /// Sends alerts until the application ends.
     async fn run(self, mut alerts: mpsc::Receiver<Alert>) {
         loop {
             match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
@@ -79,7 +75,6 @@ impl Service {
         }
     }
 
-    /// Retries until the service accepts or refuses the alert or its end.
     async fn deliver(&self, alert: &Alert) {
         let mut wait = FIRST_WAIT;
         for call in 1..=CALLS {

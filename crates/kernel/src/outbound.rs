@@ -22,7 +22,6 @@ mod observe;
 mod receivers;
 mod retry;
 mod span;
-mod stream;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,7 +38,6 @@ use tokio::{
 pub use error::{Error, Kind};
 pub use observe::Confidential;
 pub use receivers::Receivers;
-pub use stream::StreamReceiver;
 pub use target::check_url;
 
 // `circuit` and `span` also serve providers without HTTP.
@@ -113,9 +111,6 @@ impl Client {
     }
 
     /// Sends a request and reads the complete response.
-    ///
-    /// # Errors
-    /// An unsuccessful response, or no response.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         // In a box, so that the futures of callers stay small.
         let attempts = Box::pin(self.0.send_repeatedly(request));

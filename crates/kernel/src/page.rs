@@ -63,9 +63,6 @@ impl Page {
     }
 
     /// Counts the rows of the list, unless the page starts after a key: the count would cost more than such a page.
-    ///
-    /// # Errors
-    /// Any error of `count`.
     pub async fn total<E>(self, count: impl Future<Output = Result<Total, E>>) -> Result<Option<Total>, E> {
         match self.start {
             Start::Offset(_) => count.await.map(Some),

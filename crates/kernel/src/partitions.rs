@@ -106,7 +106,6 @@ impl PartitionedTable {
         Ok(detached)
     }
 
-    /// Drops the detached partitions, including those of an interrupted earlier run.
     async fn drop_detached(self, app: &App) -> Result<()> {
         let Self { table, .. } = self;
         while retry_locked(app, |connection| Box::pin(store::drop_detached(connection, table))).await? {
@@ -130,9 +129,6 @@ impl PartitionedTable {
 
 /// Adds the months ahead of all tables, as the scheduled task does, for a database without a worker so far. A table
 /// with a lock timeout is left to the task.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn prepare(app: &App, tables: &[PartitionedTable]) -> Result<()> {
     let now = app.clock.now();
     for table in tables {
@@ -161,7 +157,6 @@ pub(crate) async fn maintain(app: App, tables: Arc<[PartitionedTable]>) -> Resul
     failed.map_or(Ok(total), Err)
 }
 
-/// Measures the end of the contiguous months ahead, and the number of rows in the `DEFAULT` partition.
 pub(crate) fn measure(app: App, tables: &'static [PartitionedTable]) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let now = app.clock.now();

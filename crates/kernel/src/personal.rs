@@ -157,7 +157,6 @@ impl Personal {
         self.is_exported
     }
 
-    /// Returns the columns that the declaration covers: the named column, and the columns that an UPDATE anonymizes.
     fn covers(&self) -> impl Iterator<Item = &'static str> {
         let assigned = match self.action {
             Action::Anonymize { set, .. } => set,
@@ -174,9 +173,6 @@ impl Personal {
 
     /// Erases at most [`BATCH`] rows in the caller's transaction, and returns their number; 0 means that none is left. Rows
     /// that are kept count as none.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn erase(&self, connection: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<usize> {
         let (table, condition) = (self.table, self.condition());
         // The condition is repeated, because the physical address of a row is unique in one partition only.
@@ -194,9 +190,6 @@ impl Personal {
     }
 
     /// Returns whether a row prevents the deletion of the owner.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn is_blocking(&self, connection: &mut Connection, id: Uuid) -> Result<bool> {
         let Some(blocks) = self.blocks else { return Ok(false) };
         let (table, condition) = (self.table, self.condition());
@@ -208,9 +201,6 @@ impl Personal {
     }
 
     /// Counts the rows.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn count(&self, connection: &mut Connection, id: Uuid) -> Result<i64> {
         let sql = format!("SELECT count(*) AS count FROM {} WHERE {}", self.table, self.condition());
         Ok(diesel::sql_query(sql).bind::<SqlUuid, _>(id).columns::<BigInt>().get_result(connection).await?)
@@ -222,9 +212,6 @@ const SECRET: &str = "(secret|token|hash|salt|password|private|epoch|words|searc
 
 /// Opens a cursor over the rows of a table that an export has, of all its declarations for an owner. It reads a snapshot, and
 /// ends with the caller's transaction.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], id: Uuid) -> Result<()> {
     let condition = |declaration: &Personal| match declaration.export {
         Some(only) => format!("{} AND ({only})", declaration.condition()),
@@ -255,17 +242,11 @@ pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], i
 }
 
 /// Reads the next rows of the cursor, each as a JSON object without a line break; none after the last one.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn next_rows(connection: &mut Connection) -> Result<Vec<String>> {
     Ok(diesel::sql_query(format!("FETCH {BATCH} FROM exported")).columns::<Text>().load(connection).await?)
 }
 
 /// Closes the cursor.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn close_rows(connection: &mut Connection) -> Result<()> {
     diesel::sql_query("CLOSE exported").execute(connection).await?;
     Ok(())
@@ -275,7 +256,6 @@ pub async fn close_rows(connection: &mut Connection) -> Result<()> {
 #[derive(Debug, Default)]
 pub struct PersonalTables(Vec<Personal>);
 
-/// The tables of the kernel.
 const KERNEL: [Personal; 6] = [
     Personal::of_user("changes", "principal_id").kept("It is removed after an hour.").not_exported(),
     Personal::of_account("changes", "account_id").kept("It is removed after an hour.").not_exported(),
@@ -315,9 +295,6 @@ impl PersonalTables {
 
     /// Returns the columns of the database that lead to a person or an account, by a foreign key or by their names, and that no
     /// declaration covers. The tests of a program expect none.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn undeclared(&self, connection: &mut Connection) -> Result<Vec<String>> {
         const SQL: &str = "SELECT attrelid::regclass::text || '.' || attname AS line FROM pg_attribute \
             JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace \

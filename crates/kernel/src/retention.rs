@@ -22,7 +22,6 @@ use crate::{
     error::Result,
 };
 
-/// How long the responses under idempotency keys are kept. After that, a key is rejected until its row is removed.
 pub(crate) const RESPONSES: Retention = Retention::of(
     &["idempotency_keys"],
     "IDEMPOTENT_RESPONSES_KEPT",
@@ -38,11 +37,9 @@ pub(crate) const KEYS: Retention = Retention::of(
     ["7d", "30d"],
     "How long idempotency keys are kept; a later request with such a key is executed again",
 );
-/// How long an operator can read the error of a dead job.
 pub(crate) const DEAD_JOBS: Retention =
     Retention::of(&["jobs"], "DEAD_JOBS_KEPT", "30d", ["1d", "30d"], "How long jobs are kept after they were given up");
 
-/// The tables of the kernel, except the audit log, whose module declares them.
 const KERNEL: [Retention; 7] = [
     RESPONSES,
     KEYS,
@@ -58,7 +55,6 @@ const KERNEL: [Retention; 7] = [
 pub struct Retentions(Vec<Retention>);
 
 impl Retentions {
-    /// Collects declarations.
     pub(crate) fn new(modules: impl IntoIterator<Item = Retention>) -> Self {
         Self(KERNEL.into_iter().chain(modules).collect())
     }
@@ -69,9 +65,6 @@ impl Retentions {
     }
 
     /// Returns the tables of the database without a declaration. The tests of a program expect none.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn undeclared(&self, connection: &mut Connection) -> Result<Vec<String>> {
         const SQL: &str = "SELECT CASE nspname WHEN 'public' THEN relname::text ELSE nspname || '.' || relname END AS name \
             FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \

@@ -11,25 +11,30 @@
 
 mod batched_deletion;
 pub mod model;
-mod span;
 pub mod store;
 
 pub use batched_deletion::{BATCH, in_batches};
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{
+    Instrument as _, Span,
+    field::{Empty, display},
+    info_span,
+};
 
 use crate::{
     app::App,
+    context::{Context, Origin},
     database::Connection,
     error::{Error, Result},
-    fault,
+    fault, id,
     queue::outage::Outage,
+    telemetry::traces,
 };
 
 /// One minute.
@@ -51,11 +56,7 @@ pub struct Task {
     run: Run,
 }
 
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("name", &self.name).field("every", &self.every).finish_non_exhaustive()
-    }
-}
+debug_fields!(Task: name, every);
 
 impl Task {
     /// Creates a task.
@@ -72,7 +73,6 @@ impl Task {
     }
 }
 
-/// The interval between two checks of the list.
 const TICK: Duration = Duration::from_secs(1);
 /// The most tasks that one worker runs concurrently. Each may hold a connection.
 const MAX_CONCURRENT: usize = 2;
@@ -155,10 +155,21 @@ async fn claim_due(app: &App, tasks: &[Task], room: usize, claims: &mut Vec<(Tas
     Ok(())
 }
 
-/// Runs a claimed task in a separate span and context, and records its outcome.
 async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
-    let (span, context) = span::open(&app, task.name);
+    let (span, context) = open_span(&app, task.name);
     context.scope(run_within(app, task, started_at)).instrument(span).await;
+}
+
+/// Opens the span and the context of a run. The run has its own trace, because no request caused it, and an id.
+fn open_span(app: &App, task: &'static str) -> (Span, Context) {
+    let span = info_span!(parent: None, "task", task, id = Empty, trace_id = Empty);
+    traces::describe(&span, |exported| exported.update_name(format!("task {task}")));
+    let id = id::new(app.clock.now()).to_string();
+    span.record("id", display(&id));
+    if let Some(trace) = traces::trace_id(&span) {
+        span.record("trace_id", display(trace));
+    }
+    (span, Context::new(id).with_alerts(&app.alerts).with_origin(Origin::system(format!("task {task}"))))
 }
 
 async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
@@ -185,18 +196,12 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
 }
 
 /// Returns whether no task has run yet: no server or worker has worked on the database.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn is_unused(app: &App) -> Result<bool> {
     let (runs, _) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
     Ok(runs.values().all(|run| run.started_at.is_none()))
 }
 
 /// Records that the database is in use, as [`is_unused`] returns from now on. `by` names what uses it, in place of a task.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn record_use(app: &App, by: &'static str) -> Result<()> {
     let record = async move |connection: &mut Connection| {
         store::register(connection, &[by]).await?;

@@ -43,11 +43,7 @@ pub fn random<const N: usize>() -> [u8; N] {
 #[derive(Clone)]
 pub struct SecretKey(std::sync::Arc<[SecretBox<[u8; KEY_BYTES]>]>);
 
-impl std::fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretKey")
-    }
-}
+debug_fields!(SecretKey);
 
 impl SecretKey {
     /// Returns the configured secret or, if there is none, the one in the data directory, generated on first use.

@@ -67,7 +67,6 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
     (Telemetry { traces }, errors)
 }
 
-/// Returns the filter for the levels of `RUST_LOG`.
 fn filter() -> Result<EnvFilter, ConfigError> {
     let fault = |message: String| ConfigError::new(EnvFilter::DEFAULT_ENV, message);
     #[expect(
@@ -85,7 +84,6 @@ fn filter() -> Result<EnvFilter, ConfigError> {
         .map_err(|error| fault(format!("must be levels such as info,mainstay=debug, not {levels}: {error}")))
 }
 
-/// What the log needs in production.
 pub(crate) const PRODUCTION: &[Requirement] = &[Requirement {
     name: "log-level",
     text: "The log is written at the level info or above",

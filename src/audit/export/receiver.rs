@@ -12,13 +12,13 @@ use mainstay_kernel::{
     config::{Config, ConfigError},
     contribution::Contributions,
     error::{Error, Reason, Result},
-    outbound::{Bounds, Client, Request, StreamReceiver},
+    outbound::{Bounds, Client, Request},
 };
 use serde_json::json;
 
 use crate::audit::{
     config::{AuditConfig, ExportTarget, signing_key},
-    export::model::Item,
+    export::{model::Item, stream::StreamReceiver},
 };
 
 pub(crate) const PROVIDER: &str = "audit_export";

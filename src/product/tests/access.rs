@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use mainstay_kernel::contract::{access::AccessMatrix, policy::BuiltInRole};
+use mainstay_kernel::contract::policy::BuiltInRole;
 
 use super::modules;
+use crate::cli::access::AccessMatrix;
 
 const MARK: &str = "<!-- The rest is the output of `mainstay access --markdown`. -->\n\n";
 

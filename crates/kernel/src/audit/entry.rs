@@ -22,7 +22,6 @@ numbered! {
     }
 }
 
-/// The most characters of a method, a kind or a user agent.
 const MAX_WORD: usize = 200;
 
 #[derive(Debug)]
@@ -82,7 +81,6 @@ impl Entry {
 }
 
 impl Personal {
-    /// Returns the personal values of an act; `None` if there are none.
     fn new(origin: &Origin, fields: Map<String, Value>) -> Option<Self> {
         let agent = origin.user_agent.as_deref().map(|agent| agent.chars().take(MAX_WORD).collect::<String>());
         let mut values = Map::new();

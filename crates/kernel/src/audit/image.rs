@@ -10,7 +10,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The most characters of a value that are stored.
 const MAX_CHARS: usize = 500;
 
 /// A resource whose changes are recorded, as the message that shows it to its callers. The service of a resource implements
@@ -23,7 +22,6 @@ pub trait Audited: Clone {
     fn message(self) -> Self::Message;
 }
 
-/// A resource at one time.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     name: String,
@@ -39,7 +37,6 @@ impl Image {
         Self { name, encoded }
     }
 
-    /// Returns the full name of the message.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -49,9 +46,7 @@ impl Image {
     }
 
     /// Returns the fields that are set, as JSON.
-    ///
-    /// # Errors
-    /// `INTERNAL_ERROR` for a message that is not of the contract.
+    /// Errors: `INTERNAL_ERROR` for a message that is not of the contract.
     pub(super) fn fields(&self, privacy: &Privacy) -> Result<Map<String, Value>> {
         let descriptor = shape(privacy, &self.name)?.descriptor.clone();
         let message = DynamicMessage::decode(descriptor, self.encoded.as_slice()).map_err(Error::internal)?;
@@ -74,9 +69,7 @@ pub(super) fn id(fields: &Map<String, Value>, name: &str) -> Option<Uuid> {
 
 /// Returns the fields that differ, with their values before and after: the open ones, and the personal ones. The open ones
 /// name the others, too.
-///
-/// # Errors
-/// `INTERNAL_ERROR` for a message that is not of the contract.
+/// Errors: `INTERNAL_ERROR` for a message that is not of the contract.
 pub(super) fn difference(
     privacy: &Privacy,
     name: &str,
@@ -105,7 +98,6 @@ pub(super) fn difference(
     Ok((open, personal))
 }
 
-/// Cuts a long value.
 fn cut(value: Value) -> Value {
     let text = match &value {
         Value::String(text) => text.clone(),

@@ -139,9 +139,7 @@ impl Record {
     }
 
     /// Makes the entry; `None` for an update that changed nothing.
-    ///
-    /// # Errors
-    /// `INTERNAL_ERROR` for a message that is not of the contract.
+    /// Errors: `INTERNAL_ERROR` for a message that is not of the contract.
     pub(super) fn entry(
         self,
         privacy: &Privacy,

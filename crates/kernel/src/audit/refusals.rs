@@ -16,7 +16,6 @@ pub struct Refusals<K: Hash + Eq + Send + Sync + 'static> {
 }
 
 const HOUR: i64 = 60 * 60;
-/// The most keys that are counted at once.
 const MAX_KEYS: u64 = 10_000;
 /// The most entries per hour and process.
 const MAX_ENTRIES: u64 = 1_000;

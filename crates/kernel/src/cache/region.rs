@@ -1,7 +1,6 @@
 //! The values of one type, with one lifetime.
 
 use std::{
-    fmt,
     future::Future,
     marker::PhantomData,
     sync::{Arc, OnceLock},
@@ -34,11 +33,7 @@ impl<V> Clone for Region<V> {
     }
 }
 
-impl<V> fmt::Debug for Region<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Region").field("name", &self.name).field("ttl", &self.ttl).finish()
-    }
-}
+debug_fields!(Region<V>: name, ttl);
 
 struct Metrics {
     process: Counter,
@@ -88,9 +83,6 @@ impl<V> Region<V> {
 impl<V: Message + Default> Region<V> {
     /// Returns the value of a key; `None` is its absence. Each change of the region's topic outdates it. `load` reads it at
     /// the source, in a task without the caller's deadline.
-    ///
-    /// # Errors
-    /// Any error of `load`.
     pub async fn get<F>(&self, key: &str, load: impl Fn() -> F + Send + Sync + 'static) -> Result<Option<V>>
     where
         F: Future<Output = Result<Option<V>>> + Send + 'static,
@@ -99,9 +91,6 @@ impl<V: Message + Default> Region<V> {
     }
 
     /// As [`Region::get`], for the value of a resource, which only changes of this resource outdate.
-    ///
-    /// # Errors
-    /// Any error of `load`.
     pub async fn get_resource<F>(&self, id: Uuid, load: impl Fn() -> F + Send + Sync + 'static) -> Result<Option<V>>
     where
         F: Future<Output = Result<Option<V>>> + Send + 'static,

@@ -37,7 +37,6 @@ impl Snapshot {
 /// A read position: a whole snapshot, and optionally a part of what a later snapshot adds to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The snapshot that was read completely.
     pub(super) from: Snapshot,
     /// The later snapshot, and the position within what it adds to the first one.
     pub(super) part: Option<(Snapshot, (i64, i64))>,
@@ -59,7 +58,6 @@ impl Cursor {
         (self.from.end, &self.from.running)
     }
 
-    /// The position after which the read continues.
     pub(super) fn after(&self) -> (i64, i64) {
         self.part.as_ref().map_or((0, 0), |(_, after)| *after)
     }

@@ -26,9 +26,7 @@ const MAX_BEHIND: usize = 256;
 /// The shortest time between two looks, unless there is more than a batch: commits in quick succession are read
 /// together.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
-/// The timeout of a look, after which the connection is replaced.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The wait after a failed look.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The number of watchers that read missed entries at once. Each reads one batch after the other; the other connections of
 /// the pool remain available to requests.
@@ -74,13 +72,10 @@ struct Inner<E> {
 
 type Shared = dyn Any + Send + Sync;
 
-/// The entries of one look.
 pub(super) struct Batch<E> {
-    /// The position before it.
     pub(super) start: Cursor,
     pub(super) snapshot: Snapshot,
     pub(super) entries: Vec<E>,
-    /// Whether the look before it failed.
     pub(super) follows_gap: bool,
     /// Values of some of the entries, by a name and the number of the first one, while they are awaited or used.
     loaded: Mutex<HashMap<(&'static str, usize), Weak<Shared>>>,
@@ -96,7 +91,6 @@ impl<E: Entry> Batch<E> {
         self.entries.len() >= BATCH
     }
 
-    /// The position after it.
     pub(super) fn end(&self) -> Cursor {
         match self.entries.last().filter(|_| self.is_full()) {
             Some(last) => self.start.at(&self.snapshot, last.position()),
@@ -104,7 +98,6 @@ impl<E: Entry> Batch<E> {
         }
     }
 
-    /// Returns the value of the entries from `first` on. The first caller loads it for all callers that wait meanwhile.
     pub(super) async fn load<T: Any + Send + Sync>(
         &self,
         name: &'static str,
@@ -137,7 +130,6 @@ impl<E: Entry> Feed<E> {
         Self(Arc::new(Inner { database, read, sender, reader, starting, catching_up }))
     }
 
-    /// Reads the entries after a position for a single watcher.
     pub(super) async fn read_after(&self, cursor: &Cursor) -> Result<EntryBatch<E>> {
         let (database, read) = (&self.0.database, self.0.read);
         // The semaphore is never closed.
@@ -145,7 +137,6 @@ impl<E: Entry> Feed<E> {
         database.autocommit(async |connection| read(connection, Some(cursor)).await).await
     }
 
-    /// Returns the position of the reader, and the batches that it reads after it.
     pub(super) async fn subscribe(&self) -> Result<(Cursor, broadcast::Receiver<Arc<Batch<E>>>)> {
         let subscribed = timeout(TIMEOUT, self.subscribe_or_start()).await;
         subscribed.unwrap_or_else(|_| Err(Error::unavailable(anyhow::anyhow!("no snapshot in time"))))

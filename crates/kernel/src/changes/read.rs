@@ -47,9 +47,6 @@ impl<R: EntryRow> Row<R> {
 }
 
 /// Reads at most [`BATCH`] entries after a cursor, and the snapshot of the read. Without a cursor: the snapshot alone.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<EntryBatch<R::Entry>> {
     let table = R::TABLE;
     // Each branch of the UNION is an index range scan in index order.

@@ -32,7 +32,6 @@ pub(super) async fn insert(connection: &Connection, changes: &[Change]) -> Resul
     Ok(())
 }
 
-/// The columns of a change.
 #[derive(QueryableByName)]
 pub(super) struct Row {
     #[diesel(sql_type = Nullable<Text>)]

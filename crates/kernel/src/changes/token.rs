@@ -22,11 +22,7 @@ const MAX_RUNNING: i64 = 10_000;
 #[derive(Clone)]
 pub struct ResumeTokens(hmac::Key);
 
-impl std::fmt::Debug for ResumeTokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ResumeTokens")
-    }
-}
+debug_fields!(ResumeTokens);
 
 impl ResumeTokens {
     pub(crate) fn new(secret: &SecretKey) -> Self {

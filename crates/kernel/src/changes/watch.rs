@@ -18,11 +18,7 @@ pub struct Watch<E: Entry> {
     has_caught_up: bool,
 }
 
-impl<E: Entry> std::fmt::Debug for Watch<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("cursor", &self.cursor).finish_non_exhaustive()
-    }
-}
+debug_fields!(Watch<E: Entry>: cursor);
 
 /// The number of entries in a part of a page. The resources of a part stay in memory until the watcher takes them.
 const PART: usize = 32;
@@ -30,19 +26,12 @@ const PART: usize = 32;
 /// The entries that a watcher receives at once.
 pub struct Page<E: Entry> {
     batch: Arc<Batch<E>>,
-    /// The entries of the batch that belong to the page.
     range: Range<usize>,
-    /// The position of the watcher before the page.
     start: Cursor,
-    /// The snapshot that the watcher had read before the batch.
     previous: Option<Snapshot>,
 }
 
-impl<E: Entry> std::fmt::Debug for Page<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Page after {:?}", self.start)
-    }
-}
+debug_fields!(Page<E: Entry>: start);
 
 impl<E: Entry> Page<E> {
     /// The entries that are new to the watcher, in order.
@@ -73,9 +62,6 @@ impl<E: Entry> Page<E> {
 
     /// Loads the resources of these entries, including entries that the watcher has already received. All watchers share the result:
     /// the first caller loads it, from these entries.
-    ///
-    /// # Errors
-    /// Any error of `load`.
     pub async fn load<T: Any + Send + Sync>(
         &self,
         name: &'static str,
@@ -88,9 +74,6 @@ impl<E: Entry> Page<E> {
 
 impl<E: Entry> Feed<E> {
     /// Subscribes: from the present, or from a position.
-    ///
-    /// # Errors
-    /// Any error of Postgres.
     pub async fn watch(&self, from: Option<Cursor>) -> Result<Watch<E>> {
         let (now, receiver) = self.subscribe().await?;
         let (feed, is_behind) = (self.clone(), from.is_some());

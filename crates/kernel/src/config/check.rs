@@ -18,7 +18,6 @@ const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Postgres stores a timeout as 31 bits of milliseconds, and rejects a connection with a longer one.
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
-/// Records every invalid setting.
 pub(super) fn run(config: &Config, read: &mut Reader) {
     for origin in config.server.allowed_origins.iter().filter(|origin| !is_origin(origin)) {
         let why = match origin.as_str() {
@@ -98,7 +97,6 @@ fn check_redis(config: &Config, read: &mut Reader) {
     }
 }
 
-/// Returns whether the URLs can be nodes of one Redis Cluster.
 fn are_nodes(urls: &SecretString) -> bool {
     let nodes = separate(urls).into_iter().map(|url| redis::Client::open(url.expose_secret()));
     let Ok(nodes) = nodes.collect::<redis::RedisResult<Vec<_>>>() else { return false };

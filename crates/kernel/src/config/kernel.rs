@@ -1,11 +1,15 @@
 //! The kernel's settings. A test compares docs/configuration.md with them and those of the modules.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use secrecy::SecretString;
 
 use super::{
-    OnCall, Quota, Tls, data_dir, separate,
+    OnCall, Quota, Tls, separate,
     source::{Reader, Variable},
 };
 
@@ -152,7 +156,6 @@ const OTHERS: &[Variable] = &[
     ),
 ];
 
-/// Returns the kernel's variables.
 pub(super) fn variables() -> impl Iterator<Item = Variable> {
     let all = [
         Server::VARIABLES,
@@ -169,12 +172,48 @@ pub(super) fn variables() -> impl Iterator<Item = Variable> {
 }
 
 impl Reader {
-    /// Reads URLs that may hold passwords, separated by commas.
     fn urls(&mut self, name: &str) -> Vec<SecretString> {
         self.secret(name).as_ref().map(separate).unwrap_or_default()
     }
 
     fn data_dir(&mut self, name: &str) -> PathBuf {
-        self.path(name, data_dir::default)
+        self.path(name, data_dir)
+    }
+}
+
+/// Returns the default directory of the private data of `mainstay serve`.
+///
+/// For root it is `/var/lib/mainstay`, because the account that then runs Postgres can't enter root's home. For any
+/// other user it is `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`. Without an absolute path in either
+/// variable, it is `.mainstay` in the working directory.
+#[expect(clippy::disallowed_methods, reason = "the default of a setting depends on the user and the environment")]
+fn data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/mainstay");
+    }
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from(".mainstay"), |base| base.join("mainstay"))
+}
+
+/// Returns a local address of a listener. Loopback stands for an unspecified address.
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port()),
+        _ => listen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_on_this_machine() {
+        let of = |text: &str| reachable(text.parse().expect("an address")).to_string();
+        assert_eq!(of("0.0.0.0:8080"), "127.0.0.1:8080");
+        assert_eq!(of("[::]:8080"), "127.0.0.1:8080");
+        assert_eq!(of("192.0.2.1:80"), "192.0.2.1:80");
     }
 }

@@ -52,7 +52,6 @@ pub enum OnCallFormat {
 }
 
 impl OnCallFormat {
-    /// Returns the vendor's URL.
     fn url(self) -> &'static str {
         match self {
             Self::PagerDuty => "https://events.pagerduty.com/v2/enqueue",

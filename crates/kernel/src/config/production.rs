@@ -39,7 +39,6 @@ impl Verdict {
 /// The factor by which a limit may be higher than its default.
 const MAX_LIMIT_FACTOR: f64 = 10.0;
 
-/// The requirements of the machinery.
 pub(crate) const KERNEL: &[Requirement] = &[
     Requirement { name: "tls", text: "Callers are encrypted up to the server or to a trusted proxy", check: tls },
     Requirement {

@@ -22,7 +22,6 @@ enum Rule {
     Reason(&'static str),
 }
 
-/// A setting with a retention.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AgeSetting {
     pub(super) variable: Variable,
@@ -109,7 +108,6 @@ impl Retention {
     }
 }
 
-/// Reads the retentions, each within its bounds, by the names of their variables.
 pub(super) fn read(retentions: &[Retention], read: &mut Reader) -> HashMap<&'static str, Option<TimeDelta>> {
     let settings = retentions.iter().filter_map(Retention::setting);
     settings

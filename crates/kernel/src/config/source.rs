@@ -98,7 +98,6 @@ pub struct Source {
     errors: Vec<ConfigError>,
 }
 
-/// A value and its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
     pub(super) text: String,
@@ -361,17 +360,8 @@ impl Reader {
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let wrong = || "must be a number with a unit: ms, s, m, h or d".to_owned();
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let unit_ms = match &text[digits..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
+    const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let (number, unit_ms) = with_unit(text, &UNITS).ok_or("must be a number with a unit: ms, s, m, h or d")?;
     let value = number.checked_mul(unit_ms).map(Duration::from_millis);
     value.filter(|value| *value <= LONGEST).ok_or_else(|| "must be at most 36500d".to_owned())
 }
@@ -382,16 +372,15 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let wrong = || "must be a number of bytes, or one with KiB or MiB".to_owned();
-    let number: usize = text[..digits].parse().map_err(|_| wrong())?;
-    let unit = match &text[digits..] {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(unit).ok_or_else(wrong)
+    const UNITS: [(&str, u64); 4] = [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20)];
+    let bytes = with_unit(text, &UNITS).and_then(|(number, unit)| usize::try_from(number.checked_mul(unit)?).ok());
+    bytes.ok_or_else(|| "must be a number of bytes, or one with KiB or MiB".to_owned())
+}
+
+/// Returns the number and the factor of its unit.
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<(u64, u64)> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    Some((number.parse().ok()?, units.iter().find(|(name, _)| *name == unit)?.1))
 }
 
 #[cfg(test)]

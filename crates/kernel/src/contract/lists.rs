@@ -26,7 +26,6 @@ pub(crate) const MAX_OTHER_ITEMS: usize = 1000;
 /// The maximum nesting depth of messages, as in prost.
 const MAX_DEPTH: u32 = 100;
 
-/// The lists of all messages that callers send.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
     by_name: HashMap<String, usize>,
@@ -47,7 +46,6 @@ struct Field {
 
 #[derive(Debug)]
 struct List {
-    /// The `max_items` of its rule.
     max_items: usize,
     /// The violation of a list that is too long, with the text of validation.
     fault: String,
@@ -55,25 +53,16 @@ struct List {
     packing: Option<Packing>,
 }
 
-/// The encoding of numbers in a packed list.
 #[derive(Debug, Clone, Copy)]
 enum Packing {
     Varint,
-    /// The number of bytes of each.
     Fixed(usize),
 }
 
-/// The reason for which a message is rejected before decoding.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The bytes are not a valid message.
     Malformed(String),
-    /// A list has too many items.
-    TooMany {
-        /// The path of the list.
-        field: String,
-        fault: String,
-    },
+    TooMany { field: String, fault: String },
 }
 
 impl Lists {
@@ -108,9 +97,7 @@ impl Lists {
 
     /// Counts the items of an encoded message, by the full name of its type. A message that is no method's input is not
     /// bounded.
-    ///
-    /// # Errors
-    /// The first list with too many items.
+    /// Errors: the first list with too many items.
     pub(crate) fn check(&self, name: impl FnOnce() -> String, message: &[u8]) -> Result<(), Refusal> {
         // Each item takes at least one byte, and most messages are shorter than this.
         if message.len() <= MAX_OTHER_ITEMS {
@@ -232,7 +219,6 @@ impl Counter<'_> {
     }
 }
 
-/// Takes a length-delimited value.
 fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Refusal> {
     let length = decode_varint(bytes)?;
     let whole = *bytes;

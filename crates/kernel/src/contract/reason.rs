@@ -161,7 +161,6 @@ pub const fn http(number: u16) -> StatusCode {
     }
 }
 
-/// Reads the value of a custom option of the contract.
 pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, extension: &str) -> Option<M> {
     let extension = options.descriptor().parent_pool().get_extension_by_name(extension)?;
     if !options.has_extension(&extension) {
@@ -173,7 +172,6 @@ pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, exte
     }
 }
 
-/// Returns whether a boolean option is true.
 pub(crate) fn is_marked(options: &DynamicMessage, extension: &str) -> bool {
     let extension = options.descriptor().parent_pool().get_extension_by_name(extension);
     extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))

@@ -84,7 +84,6 @@ impl From<Error> for Status {
     }
 }
 
-/// Returns the first characters of a text.
 fn shortened(text: &str) -> &str {
     text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
 }

@@ -29,26 +29,17 @@ pub trait Validate {
     fn normalize(&mut self) {}
 
     /// Normalizes the message and checks it as a complete request.
-    ///
-    /// # Errors
-    /// All violations.
     fn admit(&mut self) -> Result<(), Violations> {
         self.normalize();
         self.check()
     }
 
     /// Checks the message as a complete request.
-    ///
-    /// # Errors
-    /// All violations.
     fn check(&self) -> Result<(), Violations> {
         self.check_by(None)
     }
 
     /// Checks the message as a complete request, with the clock for rules about the present time; `None`: the system's.
-    ///
-    /// # Errors
-    /// All violations.
     fn check_by(&self, clock: Option<&Clock>) -> Result<(), Violations> {
         let mut violations = Violations { clock: clock.cloned(), ..Violations::default() };
         self.validate(&Path::ROOT, &mut violations);
@@ -122,7 +113,6 @@ impl fmt::Display for Key<'_> {
 }
 
 impl Path<'_> {
-    /// The request itself.
     const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
     /// The characters of a key that are reported, because gRPC clients limit metadata to 8 KiB.
     const KEY_CHARACTERS: usize = 60;

@@ -53,9 +53,6 @@ struct SlotRow {
 }
 
 /// Takes a free slot of `key`, which is a hash. A quota of more than 100 requests counts as one of 100.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) -> Result<Attempt> {
     // A slot is occupied until its `arrives_at`. `free` and `wait_us` describe the state before the statement.
     const SQL: &str = "\
@@ -99,9 +96,6 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
 }
 
 /// Frees slots, so that their attempts do not count. A slot that another attempt has taken since is kept.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn release(connection: &mut Connection, slots: &[Slot]) -> Result<()> {
     const SQL: &str = "DELETE FROM attempt_limits USING unnest($1, $2) AS slot (hash, until) \
                        WHERE key_hash = hash AND arrives_at = until";
@@ -113,9 +107,6 @@ pub async fn release(connection: &mut Connection, slots: &[Slot]) -> Result<()> 
 
 /// Deletes at most `limit` expired slots, and returns their number. Expiry is decided by the clock of Postgres, so that
 /// a process with a fast clock frees none early.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn delete_expired(connection: &mut Connection, limit: i64) -> Result<usize> {
     // The outer condition repeats the inner one, because a concurrent attempt may take a slot in between.
     const SQL: &str = "DELETE FROM attempt_limits WHERE arrives_at < statement_timestamp() AND ctid = ANY (ARRAY( \

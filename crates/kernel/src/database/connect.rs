@@ -43,14 +43,12 @@ const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
 /// The longest that it takes to connect, to all servers together: TLS, and to sign in.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Opens connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
     /// The hosts of the URL, or its one socket.
     servers: Arc<[Server]>,
     /// Whether to try them, and their addresses, in random order.
     shuffles: bool,
-    /// Everything but the servers.
     config: Config,
     options: String,
     /// The TLS that the URL demands, which the connector negotiates itself, so that it sees every stream.
@@ -148,25 +146,20 @@ impl Connector {
         self
     }
 
-    /// Ends the log lines about lost connections.
     pub(super) fn expect_loss(&self) {
         self.last_failure.expect_loss();
     }
 
-    /// Returns why the last attempt to connect failed; `None` if it did not.
     pub(super) fn last_failure(&self) -> Option<String> {
         self.last_failure.get()
     }
 
-    /// Returns the name of the database; that of the user is Postgres' default.
     pub(crate) fn database(&self) -> &str {
         self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
     }
 
     /// Opens a connection.
-    ///
-    /// # Errors
-    /// Names the servers, the database, what each server said, and the cure.
+    /// Errors: names the servers, the database, what each server said, and the cure.
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
         let mut attempts = Attempts::default();
         // A server that hangs accepts connections too: its system does.
@@ -184,7 +177,6 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Tries one server after the other.
     async fn open(&self, attempts: &mut Attempts) -> Option<AsyncPgConnection> {
         for server in self.in_turn(self.servers.to_vec()) {
             if let Some(connection) = self.open_server(&server, attempts).await {
@@ -194,7 +186,6 @@ impl Connector {
         None
     }
 
-    /// Tries the socket of a server, or one of its addresses after the other.
     async fn open_server(&self, server: &Server, attempts: &mut Attempts) -> Option<AsyncPgConnection> {
         attempts.begin(server.to_string());
         if let Some(path) = server.socket() {
@@ -212,7 +203,6 @@ impl Connector {
         None
     }
 
-    /// Returns what is tried in the order in which it is.
     #[expect(clippy::disallowed_methods, reason = "spreads connections; nothing depends on which comes first")]
     fn in_turn<T>(&self, mut all: Vec<T>) -> Vec<T> {
         if self.shuffles {
@@ -287,7 +277,6 @@ pub(super) async fn leads_through_pooler(connection: &mut AsyncPgConnection) -> 
     Ok(setting.source != "client")
 }
 
-/// Returns whether a server refuses writes.
 async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let answer = client.simple_query("SHOW transaction_read_only").await?;
     Ok(answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))))

@@ -16,9 +16,6 @@ where
 }
 
 /// Converts a row, if there is one.
-///
-/// # Errors
-/// Any error of the statement and of the conversion.
 pub fn optional<R, T: TryFrom<R>>(row: QueryResult<R>) -> Result<Option<T>>
 where
     Error: From<T::Error>,
@@ -27,9 +24,6 @@ where
 }
 
 /// Converts rows.
-///
-/// # Errors
-/// Any error of the statement and of the conversions.
 pub fn all<R, T: TryFrom<R>>(rows: QueryResult<Vec<R>>) -> Result<Vec<T>>
 where
     Error: From<T::Error>,

@@ -16,7 +16,6 @@ pub const BOUND: i64 = 10_000;
 /// A type-erased query, so that one function counts all of them.
 type Limited = Box<dyn QueryFragment<Pg> + Send>;
 
-/// `SELECT count(*) FROM (query) AS bounded`.
 struct CountOf(Limited);
 
 impl QueryFragment<Pg> for CountOf {

@@ -36,11 +36,7 @@ pub struct Set {
     pub migrations: EmbeddedMigrations,
 }
 
-impl std::fmt::Debug for Set {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Set").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
+debug_fields!(Set: schema);
 
 impl Set {
     /// Returns the names of the migrations, in the order of execution.
@@ -57,7 +53,6 @@ impl Set {
     }
 }
 
-/// Returns the kernel's migrations.
 pub(crate) fn kernel() -> Set {
     Set { schema: PUBLIC, migrations: KERNEL }
 }
@@ -73,9 +68,6 @@ pub async fn run(connection: Connection, sets: &'static [Set]) -> anyhow::Result
 }
 
 /// Applies at most `limit` of the pending migrations, as [`run`] does, so that a test can inspect the effect of each.
-///
-/// # Errors
-/// As [`run`].
 pub async fn run_at_most(
     mut connection: Connection,
     sets: &'static [Set],
@@ -109,9 +101,6 @@ async fn refuse_pooler(connection: &mut Connection) -> anyhow::Result<()> {
 }
 
 /// Compares each schema with the migrations of this program, without changes.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn differences(connection: &mut Connection, sets: &[Set]) -> anyhow::Result<Vec<Difference>> {
     // Sets of one schema share its table of versions.
     let mut schemas: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();

@@ -36,7 +36,6 @@ const ALL: Reach = Reach::across_accounts("statements that stand alone have no c
 /// The longest wait for a statement that no caller waits for.
 const MAX_REST: Duration = Duration::from_secs(5);
 
-/// A connection of the pool, with the state of its session.
 pub(super) struct Session {
     connection: Connection,
     /// The account whose rows statements without a transaction reach; `None`: those of all accounts.
@@ -45,7 +44,6 @@ pub(super) struct Session {
     keeps_settings: bool,
 }
 
-/// Opens the connections of a pool.
 pub(super) struct Sessions(Connector);
 
 impl bb8::ManageConnection for Sessions {
@@ -162,7 +160,6 @@ impl Node {
         is_wanted.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
     }
 
-    /// Lends a connection for statements that stand alone.
     pub(super) async fn lend<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
         if let Some(settings) = ALL.bind(lease.session().bound) {
@@ -212,7 +209,6 @@ fn begin(trace: Option<&str>, reach: Reach, bound: Option<AccountId>) -> Cow<'st
     begin.into()
 }
 
-/// A borrowed connection.
 pub(crate) struct Lease {
     connector: Connector,
     pooled: Option<bb8::PooledConnection<'static, Sessions>>,
@@ -230,7 +226,6 @@ impl Lease {
         &mut self.session().connection
     }
 
-    /// Returns the statement that begins a transaction for the current request or job.
     pub(crate) fn begin(&self, reach: Reach) -> Cow<'static, str> {
         begin(self.trace.as_deref(), reach, self.pooled.as_ref().and_then(|session| session.bound))
     }

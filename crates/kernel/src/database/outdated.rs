@@ -15,7 +15,6 @@ use uuid::Uuid;
 /// Slots, of 8 bytes each. A change has a spurious effect on one of so many cached values.
 const SLOTS: usize = 1 << 14;
 
-/// The changes that this process knows of.
 #[derive(Debug)]
 pub(crate) struct Outdated {
     generation: AtomicU64,
@@ -40,12 +39,10 @@ impl Default for Outdated {
 }
 
 impl Outdated {
-    /// Adds a topic whose changes outdate cached values.
     pub(crate) fn add_topic(&self, topic: &'static str) {
         self.topics.write().push(topic);
     }
 
-    /// Returns the tag of a resource, or of a whole topic.
     pub(crate) fn tag(&self, topic: &str, id: Option<Uuid>) -> Tag {
         #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
         Tag((self.hasher.hash_one((topic, id)) % SLOTS as u64) as usize)
@@ -67,7 +64,6 @@ impl Outdated {
         self.missed_until.fetch_max(generation, SeqCst);
     }
 
-    /// Returns the number of changes and gaps so far.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(SeqCst)
     }

@@ -7,7 +7,6 @@ use diesel_async::RunQueryDsl as _;
 use super::{Connection, statement::Prepare as _};
 use crate::error::Result;
 
-/// A position in the write-ahead log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(u64);
 
@@ -19,7 +18,6 @@ const OF_PRIMARY: &str = "(CASE current_setting('synchronous_commit') WHEN 'off'
 /// NULL, which fails to decode.
 const OF_REPLICA: &str = "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END - '0/0')::bigint";
 
-/// The format version of a token.
 const VERSION: u8 = 1;
 
 impl Position {
@@ -32,7 +30,6 @@ impl Position {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Parses a token; `None` for any other text.
     pub(crate) fn of_token(token: &[u8]) -> Option<Self> {
         match <[u8; 9]>::try_from(URL_SAFE_NO_PAD.decode(token).ok()?).ok()? {
             [VERSION, position @ ..] => Some(Self(u64::from_be_bytes(position))),
@@ -45,7 +42,6 @@ impl Position {
         format!("{:016x}", self.0)
     }
 
-    /// Parses the result of [`Position::text`].
     pub(crate) fn of_text(text: &str) -> Option<Self> {
         u64::from_str_radix(text, 16).ok().map(Self)
     }

@@ -40,9 +40,7 @@ use crate::{
 
 /// The interval at which each server reports its position.
 const PERIOD: Duration = Duration::from_millis(100);
-/// The longest silence of a readable replica.
 const MAX_SILENCE: Duration = Duration::from_millis(500);
-/// The time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 // Not an argument: an operation reads through the same `Database` whether its request may use a replica or not.
@@ -56,7 +54,6 @@ pub(crate) fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F)
     OF_REQUEST.scope(Mutex::new(replica), request)
 }
 
-/// Returns the replica of the current request.
 pub(super) fn of_request() -> Option<Arc<Replica>> {
     let replica = OF_REQUEST.try_with(|replica| replica.lock().clone()).ok()?;
     if replica.is_none() {
@@ -85,7 +82,6 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
-    /// Returns the configured replicas; `None` if there are none.
     pub(super) fn new(primary: &Node, name: &str, config: &Config) -> anyhow::Result<Option<Self>> {
         let (urls, max_lag) = (&config.replicas.urls, config.replicas.max_lag);
         let open = |url: &SecretString| {
@@ -101,12 +97,10 @@ impl Replicas {
         Ok(Some(replicas).filter(|replicas| !replicas.all.is_empty()))
     }
 
-    /// Returns the largest lag of a readable replica.
     pub(crate) fn max_lag(&self) -> Duration {
         self.max_lag
     }
 
-    /// Returns a replica that has replayed this position and is within the lag bound, if there is one.
     pub(crate) fn find(&self, position: Position) -> Option<Arc<Replica>> {
         let (first, now) = (self.next.fetch_add(1, Ordering::Relaxed), Instant::now());
         let mut replicas = self.all.iter().cycle().skip(first % self.all.len()).take(self.all.len());
@@ -142,7 +136,6 @@ struct State {
     /// Whether the replica has replayed WAL that the primary never wrote: it follows the log of a former primary. It
     /// must be restarted to follow the new one, which closes its connections.
     has_diverged: bool,
-    /// Whether a log line has reported that the replica is out of rotation.
     reported: bool,
 }
 
@@ -158,7 +151,6 @@ impl Replica {
         self.serve(async { Some(self.node.query(reach, run).await) }).await
     }
 
-    /// Runs a read while the replica is readable.
     async fn serve<T>(&self, read: impl Future<Output = Option<Result<T>>>) -> Option<T> {
         let served = tokio::select! {
             biased;
@@ -172,7 +164,6 @@ impl Replica {
         served
     }
 
-    /// Returns when the replica stops being readable.
     async fn becomes_unreadable(&self) {
         while let Some(until) = self.readable_until().filter(|until| *until > Instant::now()) {
             sleep_until(until).await;

@@ -103,7 +103,6 @@ struct Terms {
 }
 
 impl Terms {
-    /// Adds the words of a text that stand together; nothing if there are none.
     fn add(&mut self, text: &str) {
         let words = words(text);
         if words.is_empty() {

@@ -32,7 +32,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// statements.
 const MAX_REST: Duration = Duration::from_secs(30);
 
-/// The shared connections.
 pub(super) struct Shared {
     connector: Connector,
     slots: [Slot; CONNECTIONS],
@@ -98,7 +97,6 @@ impl Shared {
         None
     }
 
-    /// Returns the connection of a slot if it is open and below its limit.
     fn connection(self: &Arc<Self>, index: usize) -> Option<Arc<Connection>> {
         let mut state = self.slots[index].state.lock();
         match &*state {
@@ -122,7 +120,6 @@ impl Shared {
         None
     }
 
-    /// Discards and replaces a connection that broke or is blocked.
     fn discard(self: &Arc<Self>, index: usize, connection: Arc<Connection>) {
         if !self.slots[index].take(&connection) {
             return;

@@ -24,7 +24,6 @@ impl<'q> Statement<'q> {
         Self { sql, parameters: Vec::new() }
     }
 
-    /// Adds the next parameter.
     pub(crate) fn bind<S, T>(mut self, value: T) -> Self
     where
         S: SqlType + TypedExpressionType,

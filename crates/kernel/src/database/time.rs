@@ -15,9 +15,6 @@ struct Row {
 }
 
 /// Returns the time of the statement's execution (`clock_timestamp()`).
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn now(connection: &Connection) -> Result<DateTime<Utc>> {
     let row: Row = Statement::new("SELECT clock_timestamp() AS now").get_result(&mut &*connection).await?;
     Ok(row.now)

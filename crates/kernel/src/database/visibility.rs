@@ -15,7 +15,6 @@ macro_rules! __visible {
     ($table:ident, |$id:pat_param| $own:expr) => {
         pub(crate) type Boxed<'q> = $table::BoxedQuery<'q, diesel::pg::Pg>;
 
-        /// Selects the rows that a caller reaches.
         pub(crate) fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
             let query = $table::table.into_boxed();
             match visibility {

@@ -18,7 +18,6 @@ use crate::{
     unit_of_work::Work,
 };
 
-/// The job that carries out an effect.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct Call<E> {
@@ -78,7 +77,6 @@ impl<E: Effect> Handler for Call<E> {
     }
 }
 
-/// What to do next about an effect.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Nothing before this time.
@@ -169,7 +167,6 @@ async fn update(
     app.database.autocommit(update).await
 }
 
-/// Stores the outcome in a separate transaction.
 async fn settle<E: Effect>(app: &App, intent: Intent, request: E, outcome: Result<E::Outcome, Failure>) -> Result<()> {
     let (intent, request) = (&intent, &request);
     let transaction = app.database.transaction(async move |work: &mut Work| {

@@ -18,7 +18,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// An effect without an outcome.
 #[derive(Debug, Clone, Queryable)]
 pub(super) struct Intent {
     pub(super) id: Uuid,
@@ -65,7 +64,6 @@ pub(super) async fn insert(
 const SELECT: &str =
     "SELECT id, resource_id, request::text AS request, attempts, lookup_at, repeat_until, created_at FROM effects";
 
-/// The columns of an intent.
 type Columns = (SqlUuid, SqlUuid, Text, Integer, Nullable<Timestamptz>, Nullable<Timestamptz>, Timestamptz);
 
 pub(super) async fn find(mut connection: &Connection, id: Uuid) -> Result<Option<Intent>> {

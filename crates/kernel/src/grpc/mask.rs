@@ -25,17 +25,13 @@ const MAX_DEPTH: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub struct ReadMask {
     fields: FieldSet,
-    /// The field number of `data`.
     data: u32,
-    /// The names of the included resources.
     included: Vec<String>,
 }
 
 impl ReadMask {
     /// Reads the mask of an encoded request over the `data` of the method's response.
-    ///
-    /// # Errors
-    /// `VALIDATION_FAILED` for a path that is not a field.
+    /// Errors: `VALIDATION_FAILED` for a path that is not a field.
     pub(super) fn read<M: Message>(method: &Method, request: &M) -> Result<Self> {
         if method.read_mask.is_none() && method.include.is_none() {
             return Ok(Self::default());
@@ -147,7 +143,6 @@ fn canonical(fields: &FieldSet) -> String {
     fields.iter().map(branch).collect::<Vec<_>>().join(",")
 }
 
-/// Returns the mask in a field of an encoded request.
 fn find(number: u32, mut bytes: &[u8]) -> Option<FieldMask> {
     let mut mask = None;
     while !bytes.is_empty() {
@@ -189,7 +184,6 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
     message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name))
 }
 
-/// Copies the selected fields.
 fn rewrite(mut bytes: &[u8], out: &mut Vec<u8>, fields: &FieldSet) -> Option<()> {
     while !bytes.is_empty() {
         let before = bytes;

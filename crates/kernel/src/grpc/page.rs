@@ -29,9 +29,8 @@ impl Pager {
 
     /// Reads the page fields of an encoded request. A token is bound to the method and to the other fields of the
     /// request, by their numbers and values, which are stable across releases.
-    ///
-    /// # Errors
-    /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or too high a page number.
+    /// Errors: `VALIDATION_FAILED` for a page number together with a token, a token of another list, or too high a page
+    /// number.
     pub(super) fn read(
         tokens: &PageTokens,
         method: &str,

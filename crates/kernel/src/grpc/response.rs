@@ -23,9 +23,7 @@ use crate::{
 };
 
 /// Builds the response: the message, with the metadata and extensions that the policy derives from it.
-///
-/// # Errors
-/// `INTERNAL_ERROR` for a pending operation, which the service must first resolve to its current state.
+/// Errors: `INTERNAL_ERROR` for a pending operation, which the service must first resolve to its current state.
 pub(crate) fn respond<M: Message + Default>(
     method: &Method,
     mask: &ReadMask,
@@ -95,7 +93,6 @@ fn describe(method: &Method, mask: &ReadMask, bytes: &[u8], metadata: &mut Metad
     }
 }
 
-/// Returns the timestamp as an HTTP date (RFC 9110, 5.6.7).
 fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
     let Some(FieldValue::Bytes(time)) = path.read(bytes) else { return None };
     let seconds = prost_types::Timestamp::decode(time).ok()?.seconds;
@@ -104,7 +101,6 @@ fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
     Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since_epoch)))
 }
 
-/// Returns the value of `Cache-Control` (RFC 9111).
 fn cache_control<'m>(method: &'m Method, bytes: &[u8]) -> &'m str {
     match (method.cache, &method.public_cache) {
         (Cache::Public, Some(public)) if public.applies(bytes) => public.header(),

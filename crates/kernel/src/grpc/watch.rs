@@ -29,7 +29,6 @@ pub type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 /// After this time without a message, the caller receives a current token. Proxies thus close no idle stream.
 const POSITION_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The longest duration of a watch without a deadline.
 const MAX_WATCH_TIME: Duration = Duration::from_secs(600);
 
 /// The payload of a watch message.
@@ -148,9 +147,6 @@ pub type Seal = Arc<dyn Fn(&Cursor) -> String + Send + Sync>;
 
 /// Streams the entries of a feed, from the position of the caller's token or from the present. `messages` renders a
 /// page, and `position` a message with only a token. The stream ends before the deadline of the call.
-///
-/// # Errors
-/// As [`Topic::watch`].
 pub async fn watch<E: Entry, R, M: Send + 'static>(
     app: &App,
     feed: &Feed<E>,
@@ -196,9 +192,7 @@ type MessagesFn<E, M> = Box<dyn Fn(Page<E>, Seal) -> BoxFuture<'static, Result<V
 
 struct WatchStream<E: Entry, M> {
     watch: Watch<E>,
-    /// Parts of the latest page that the caller has not started to take.
     parts: VecDeque<Page<E>>,
-    /// Messages of the current part that the caller has not taken.
     ready: VecDeque<M>,
     seal: Seal,
     messages: MessagesFn<E, M>,

@@ -2,10 +2,7 @@
 
 mod coding;
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     body::Bytes,
@@ -49,11 +46,7 @@ struct Plain {
     tag: String,
 }
 
-impl fmt::Debug for Asset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asset").field("media_type", &self.media_type).field("caching", &self.caching).finish()
-    }
-}
+debug_fields!(Asset: media_type, caching);
 
 impl Asset {
     /// Creates a file, which is loaded at the first request.

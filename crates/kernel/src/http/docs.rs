@@ -22,7 +22,6 @@ use crate::http::asset::{Asset, Caching};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the reference page, its files, and the OpenAPI document, rendered at its first request: each with its path.
 pub(crate) fn pages(document: impl Fn() -> Bytes + Send + Sync + 'static) -> [(&'static str, MethodRouter); 5] {
     let page = || Bytes::from_static(include_bytes!("docs/page.html"));
     let start = || Bytes::from_static(include_bytes!("docs/start.js"));
@@ -36,7 +35,6 @@ pub(crate) fn pages(document: impl Fn() -> Bytes + Send + Sync + 'static) -> [(&
     ]
 }
 
-/// Scalar's script, which its crate embeds.
 fn scalar() -> Bytes {
     scalar_api_reference::get_asset("scalar.js").expect("the crate holds its script").into()
 }

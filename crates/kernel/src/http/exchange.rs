@@ -24,7 +24,6 @@ tokio::task_local! {
     static CURRENT: Exchange;
 }
 
-/// A request and its response, on their connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
@@ -44,7 +43,6 @@ impl Exchange {
         Self { connection: connection.clone(), stream: None }
     }
 
-    /// Returns whether it is a stream of an HTTP/2 connection.
     pub(crate) fn is_stream(&self) -> bool {
         self.stream.is_some()
     }
@@ -69,13 +67,10 @@ pub(crate) struct Connection {
     pub(crate) closing: CancellationToken,
     task: OnceLock<AbortHandle>,
     opened_at: Instant,
-    /// The number of requests that began.
     begun: AtomicUsize,
-    /// The number of open requests.
     requests: AtomicUsize,
     /// Further requests do not keep the connection open.
     is_sealed: AtomicBool,
-    /// The last request was answered before its body was received.
     has_unread_request: AtomicBool,
     /// Milliseconds after `opened_at`.
     idle_since_ms: AtomicU64,
@@ -103,25 +98,21 @@ impl Connection {
         CURRENT.scope(Exchange { connection: self, stream: None }, task)
     }
 
-    /// Records the task, which [`Connection::abort`] aborts.
     pub(crate) fn record_task(&self, task: AbortHandle) {
         self.task.set(task).ok();
     }
 
-    /// Ends the connection at once, with all that is open on it.
     pub(crate) fn abort(&self) {
         if let Some(task) = self.task.get() {
             task.abort();
         }
     }
 
-    /// Records that the headers of a request are complete.
     pub(crate) fn begin_request(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.record_unread_request(false);
     }
 
-    /// Records whether the body of the request was left unread.
     pub(crate) fn record_unread_request(&self, is_unread: bool) {
         self.has_unread_request.store(is_unread, Ordering::Relaxed);
     }
@@ -131,28 +122,23 @@ impl Connection {
         self.has_unread_request.load(Ordering::Relaxed)
     }
 
-    /// Counts small DATA frames that were received.
     pub(crate) fn add_unread_small(&self, frames: usize) {
         self.unread_small.fetch_add(frames, Ordering::Relaxed);
     }
 
-    /// Counts a small DATA frame that was read.
     pub(crate) fn subtract_unread_small(&self) {
         let less = |frames: usize| frames.checked_sub(1);
         self.unread_small.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
     }
 
-    /// Returns the number of small DATA frames that were received and not read yet, at most.
     pub(crate) fn unread_small(&self) -> usize {
         self.unread_small.load(Ordering::Relaxed)
     }
 
-    /// Counts small DATA frames from zero again.
     pub(crate) fn forget_unread_small(&self) {
         self.unread_small.store(0, Ordering::Relaxed);
     }
 
-    /// Returns the number of requests that began.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
@@ -175,7 +161,6 @@ impl Connection {
         }
     }
 
-    /// Returns since when no request is open; `None` while one is.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let idle = self.requests.load(Ordering::Relaxed) == 0;
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
@@ -183,7 +168,6 @@ impl Connection {
     }
 }
 
-/// An open request of a connection.
 #[derive(Debug)]
 pub(crate) struct Active(Arc<Connection>);
 

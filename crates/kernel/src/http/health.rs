@@ -1,7 +1,6 @@
 //! The readiness of this instance, and the health of its dependencies.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,7 +35,6 @@ use crate::{
 pub struct Readiness {
     is_ready: Arc<AtomicBool>,
     reporter: HealthReporter,
-    /// The names of the gRPC services.
     services: Arc<[String]>,
     draining: CancellationToken,
 }
@@ -104,7 +102,6 @@ impl HealthCalls for PatientHealth {
     }
 }
 
-/// The time limit for the answer of a dependency.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An external dependency in the health report.
@@ -117,7 +114,6 @@ pub struct Dependency {
     pub is_available: fn(App) -> BoxFuture<'static, bool>,
 }
 
-/// The time for which a report is reused.
 const REUSE: Duration = Duration::from_secs(1);
 
 /// The health of the dependencies. Clones share one report, which is refreshed at most once per second.
@@ -138,11 +134,7 @@ struct LastReport {
 /// Whether all dependencies are available, and the state of each by name.
 type Report = (bool, Value);
 
-impl fmt::Debug for Health {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Health").finish_non_exhaustive()
-    }
-}
+debug_fields!(Health);
 
 impl Health {
     /// Reports on Postgres, Redis and these dependencies. Probes run on demand only.

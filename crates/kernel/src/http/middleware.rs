@@ -37,34 +37,34 @@
 //!   Consistency       reads from replicas, if there are any; innermost: it must know which requests reached their method
 //! ```
 
-pub mod auth;
-pub mod body_limit;
-pub mod client_address;
-pub mod consistency;
+mod auth;
+mod body_limit;
+mod client_address;
+mod consistency;
 mod content_coding;
-pub mod deadline;
-pub mod endless;
-pub mod envelope;
+mod deadline;
+mod endless;
+pub(crate) mod envelope;
 mod extensions;
 pub mod idempotency_key;
-pub mod in_flight;
-pub mod inflate;
+mod in_flight;
+mod inflate;
 pub mod layer;
-pub mod map_tonic_errors;
-pub mod method;
-pub mod microcache;
-pub mod panic;
-pub mod protocol;
-pub mod rate_limit;
+mod map_tonic_errors;
+mod method;
+mod microcache;
+mod panic;
+pub(crate) mod protocol;
+mod rate_limit;
 mod record;
-pub mod request_id;
-pub mod request_memory;
-pub mod router;
-pub mod shed;
+mod request_id;
+mod request_memory;
+pub(crate) mod router;
+mod shed;
 mod timeout;
-pub mod trace;
-pub mod watch;
-pub mod web;
+pub(crate) mod trace;
+pub(crate) mod watch;
+pub(crate) mod web;
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ use layer::{Body, MiddlewareLayer, Next, Request, Response};
 ///
 /// # Errors
 /// All HTTP rules that are invalid or collide.
-pub fn stack(
+pub(crate) fn stack(
     app: &App,
     authenticator: &Arc<dyn Authenticator>,
     routes: Routes,

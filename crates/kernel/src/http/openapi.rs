@@ -7,13 +7,11 @@ mod comments;
 mod errors;
 pub mod examples;
 mod fixed;
-mod headers;
 mod operation;
 mod parameters;
 mod responses;
 mod rules;
 mod schema;
-mod side;
 
 use std::collections::HashMap;
 

@@ -69,7 +69,6 @@ struct Private {
 /// How long a rendering of all metrics is reused. It takes milliseconds of a processor.
 const METRICS_REUSE: Duration = Duration::from_secs(1);
 
-/// All metrics as text, which is made once a second at most, however many ask.
 struct Rendering {
     handle: PrometheusHandle,
     last: Mutex<Option<(Instant, Bytes)>>,
@@ -108,7 +107,6 @@ async fn metrics(State(pages): State<Arc<Private>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
-/// Returns a status that the middleware stack turns into the envelope.
 async fn not_found() -> Response {
     refusal(Reason::RouteNotFound)
 }

@@ -19,21 +19,17 @@ use tonic_reflection::pb::{
     v1alpha,
 };
 
-/// How long a caller may leave an answer unread.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request: names are short, and an answer repeats its request.
 const MAX_REQUEST_BYTES: usize = 16 << 10;
 /// The most characters of an unknown name in a message, which escapes them.
 const MAX_NAME: usize = 200;
 
-/// Answers from the descriptors. Cheap to clone.
 #[derive(Debug, Clone)]
 struct Reflection(DescriptorPool);
 
 /// Adds reflection of these descriptors, of the health service, and of itself.
-///
-/// # Errors
-/// Descriptors that contradict each other, which the check of the modules rules out.
+/// Errors: descriptors that contradict each other, which the check of the modules rules out.
 pub(crate) fn add(routes: Routes, descriptors: &DescriptorPool) -> anyhow::Result<Routes> {
     let mut pool = descriptors.clone();
     for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET] {
@@ -165,7 +161,6 @@ impl Reflection {
         }
     }
 
-    /// Returns the file that declares a symbol: a type, a service, an extension, or a member of one.
     fn file_of(&self, name: &str) -> Option<FileDescriptor> {
         let Self(pool) = self;
         let of_type = || {

@@ -25,7 +25,6 @@ impl Keys for Requester {
 /// Its end tells the request that waits in the place that another one has taken it over; `None` after the wait.
 type Waiting = Option<oneshot::Sender<Infallible>>;
 
-/// The places. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Places(FairShare<Requester, Waiting>);
 

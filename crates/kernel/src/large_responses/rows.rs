@@ -49,7 +49,6 @@ impl RowSizes {
         all.get(method).map_or(0, |all| rows.saturating_mul(all.bytes) / all.count)
     }
 
-    /// Records the size of a response.
     pub(super) fn record(&self, method: &'static str, rows: usize, bytes: usize, caller: Requester) {
         if rows == 0 {
             return;

@@ -60,11 +60,7 @@ pub struct Modules {
     registered: Registrations,
 }
 
-impl fmt::Debug for Modules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Modules").field(&self.names).finish()
-    }
-}
+debug_fields!(Modules: names);
 
 impl Modules {
     /// Checks the modules of a program, which has `commands` itself. They live until the process ends.

@@ -1,6 +1,5 @@
 //! Names of kinds, such as kinds of mail, which tables, metrics and the API show.
 
-/// The declared name of a kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KindName {
     /// What it is a kind of, such as `mail`.
@@ -11,7 +10,6 @@ pub(super) struct KindName {
 }
 
 impl KindName {
-    /// Returns the fault of the name in a module.
     pub(super) fn fault(&self, module: &str) -> Option<String> {
         let is_own = match self.name.split_once('.') {
             Some((prefix, _)) => prefix == module,

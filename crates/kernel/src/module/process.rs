@@ -1,6 +1,6 @@
 //! The process of a server or a worker, with the background tasks that modules start in it.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -42,7 +42,6 @@ pub struct Process {
     pub app: App,
     /// The role of the process.
     pub purpose: Purpose,
-    /// The module whose start function runs at present.
     module: &'static str,
     notices: Vec<String>,
     suggestions: Vec<String>,
@@ -50,12 +49,8 @@ pub struct Process {
     closing: Vec<(&'static str, BoxFuture<'static, ()>)>,
 }
 
-impl fmt::Debug for Process {
-    /// Omits notices and suggestions, which may contain a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").field("purpose", &self.purpose).finish_non_exhaustive()
-    }
-}
+// Omits notices and suggestions, which may contain a password.
+debug_fields!(Process: purpose);
 
 impl Process {
     pub(super) fn new(app: App, purpose: Purpose) -> Self {

@@ -19,11 +19,8 @@ use crate::{
 
 type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
-/// An HTTP page, with its path.
 type Page = (&'static str, MethodRouter<App>);
-/// Returns a warning for an operator about a configuration.
 type Warn = fn(&Config) -> Option<&'static str>;
-/// Returns the errors of a configuration beyond its values.
 type Check = fn(&Contributions, &Config) -> Vec<ConfigError>;
 
 /// Declares what can be registered: each list keeps the order of registration.
@@ -35,7 +32,6 @@ macro_rules! registrations {
         }
 
         impl Registrations {
-            /// Appends what another module registers.
             pub(super) fn extend(&mut self, other: Self) {
                 $(self.$list.extend(other.$list);)*
             }
@@ -56,7 +52,6 @@ registrations! {
     pages: Vec<Page>,
     commands: Vec<command::Entry>,
     jobs: Vec<Kind>,
-    /// The names of the kinds.
     effects: Vec<&'static str>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
@@ -64,7 +59,6 @@ registrations! {
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
     dependencies: Vec<Dependency>,
-    /// By provider and cause.
     alerts: Vec<(&'static str, &'static str)>,
     metrics: Vec<Metric>,
     /// Each with the name of its module.

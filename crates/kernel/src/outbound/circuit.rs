@@ -19,7 +19,6 @@ pub fn breaker(provider: &'static str) -> Arc<Breaker> {
     Arc::new(Breaker::new(provider, INITIAL_BACKOFF, MAX_BACKOFF))
 }
 
-/// Returns what the result of a call shows about the provider.
 pub(super) fn verdict(result: &Result<Response, Error>) -> Verdict {
     match result.as_ref().map_err(|error| if error.is_replay() { Kind::Rejected } else { error.kind }) {
         Ok(_) | Err(Kind::RateLimited | Kind::Auth | Kind::Rejected) => Verdict::Alive,

@@ -20,9 +20,6 @@ use crate::{
 
 /// Sends a request and reads the response, in a span of the provider. `max_answer` is the maximum size of the response in
 /// bytes; `None` if only the status is needed.
-///
-/// # Errors
-/// An unsuccessful response, or no response.
 pub(super) async fn exchange(
     provider: &'static str,
     transport: Transport,
@@ -58,7 +55,6 @@ async fn send(
     if answer.status().is_success() { Ok(answer) } else { Err(Error::from_response(provider, answer)) }
 }
 
-/// Opens the span of an attempt, and propagates its trace to the provider.
 fn open(provider: &'static str, request: &mut Request) -> Span {
     let span = span::open(provider);
     traces::describe(&span, |exported| {

@@ -101,7 +101,6 @@ impl Error {
         Self { provider, kind: Kind::Unavailable, may_have_acted: true, retry_after: None, answer: None, detail: why }
     }
 
-    /// Creates an error for a request that may have been sent and had no response in time.
     pub(crate) fn timed_out(provider: &'static str, limit: Duration) -> Self {
         let detail = format!("no answer within {limit:?}");
         Self { provider, kind: Kind::TimedOut, may_have_acted: true, retry_after: None, answer: None, detail }

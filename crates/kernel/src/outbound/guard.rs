@@ -28,7 +28,6 @@ pub(crate) struct Guard {
     pub(crate) look_up: LookUp,
 }
 
-/// Returns the system's resolver.
 pub(crate) fn system() -> LookUp {
     limit_concurrency(MAX_LOOK_UPS, |host| Ok((host, 0).to_socket_addrs()?.collect()))
 }

@@ -10,7 +10,6 @@ use crate::{
     telemetry::metrics::KERNEL_METRICS,
 };
 
-/// The outcomes of an attempt.
 const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavailable", "timed_out"];
 
 /// An extension of a request that the metrics must not reveal: neither its existence, nor its rejection by the provider. The
@@ -30,7 +29,6 @@ impl Confidential {
     }
 }
 
-/// Observes the attempts of calls to one provider.
 #[derive(Debug)]
 pub(super) struct Observer {
     provider: &'static str,
@@ -46,7 +44,6 @@ impl Observer {
         Self { provider, alerts }
     }
 
-    /// Records the result of an attempt to send a request.
     pub(super) fn record(&self, is_confidential: bool, began: Instant, result: &Result<Response, Error>) {
         let provider = self.provider;
         let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");

@@ -2,7 +2,7 @@
 //! failure of one host is no evidence about another, so that there is no circuit breaker and no alert. Retries are up to the
 //! caller.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use tokio::sync::Semaphore;
@@ -16,7 +16,6 @@ use crate::outbound::{
 };
 
 const WEBHOOKS: &str = "webhooks";
-/// The time limit of a call.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client for webhook receivers, and for other hosts that users choose. Cheap to clone.
@@ -28,7 +27,6 @@ pub struct Receivers {
     guard: Guard,
 }
 
-/// How requests are sent.
 #[derive(Clone)]
 enum Sender {
     /// Over the network, with a limit of concurrent calls.
@@ -37,11 +35,7 @@ enum Sender {
     Script(fn(&Request) -> (StatusCode, Duration)),
 }
 
-impl fmt::Debug for Receivers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receivers").field("allow_private", &self.guard.allow_private).finish()
-    }
-}
+debug_fields!(Receivers: name);
 
 impl Receivers {
     /// Creates a client with a limit of concurrent calls. It reaches public addresses only, unless `allow_private`.

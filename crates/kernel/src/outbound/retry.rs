@@ -25,7 +25,6 @@ const COST: u32 = 10;
 /// The capacity of the budget, which is the initial level.
 const BUDGET: u32 = 10 * COST;
 
-/// The retry budget of a provider.
 #[derive(Debug)]
 pub(super) struct Budget(AtomicU32);
 
@@ -36,7 +35,6 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Adds the share of a successful response.
     pub(super) fn earn(&self) {
         let earn = |level: u32| (level < BUDGET).then(|| (level + EARNED).min(BUDGET));
         // A full bucket stays unchanged.

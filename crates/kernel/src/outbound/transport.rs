@@ -23,7 +23,6 @@ use crate::outbound::guard::Guard;
 pub(crate) type Body = Full<Bytes>;
 pub(crate) type Incoming = BoxBody<Bytes, std::io::Error>;
 
-/// The failure of an exchange without a response.
 #[derive(Debug)]
 pub(crate) enum TransportError {
     /// The connection failed, so that nothing was sent.
@@ -38,18 +37,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Creates a transport that uses the network.
-///
-/// # Errors
-/// If the system has no root certificates.
 pub(crate) fn new() -> anyhow::Result<Transport> {
     over(HttpConnector::new(), usize::MAX)
 }
 
 /// Creates a transport that resolves hosts with a guard. It keeps no idle connections, because there are many receivers
 /// and each is called rarely.
-///
-/// # Errors
-/// If the system has no root certificates.
 pub(crate) fn guarded(guard: Guard) -> anyhow::Result<Transport> {
     over(HttpConnector::new_with_resolver(guard), 0)
 }

@@ -1,7 +1,5 @@
 //! Page tokens: list positions, authenticated so that only this service can issue them.
 
-use std::fmt;
-
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::DateTime;
@@ -25,11 +23,7 @@ const NO_RANK: i16 = i16::MIN;
 #[derive(Clone)]
 pub struct PageTokens(hmac::Key);
 
-impl fmt::Debug for PageTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PageTokens")
-    }
-}
+debug_fields!(PageTokens);
 
 impl PageTokens {
     /// Derives the key.

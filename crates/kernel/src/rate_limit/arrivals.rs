@@ -18,7 +18,6 @@ use crate::rate_limit::{
 
 /// The most keys; 8 MiB. A key is kept until its arrival time, which is at most the duration of one burst.
 const MAX_KEYS: usize = 65_536;
-/// The interval between two sweeps of expired keys while the table is full.
 const SWEEP_EVERY_US: i64 = 100_000;
 /// The shared key of callers without room in the table, so that a flood of new keys resets no counter.
 const OVERFLOW_KEY: Charge = Charge::OVERFLOW;
@@ -50,10 +49,8 @@ impl Entry {
     }
 }
 
-/// The local decision before a call to Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precheck {
-    /// No call to Redis is needed.
     Decided(Verdict),
     /// The number of requests to ask for, per charge; 0 where a lease was spent.
     AskRedis([u32; MAX_CHARGES]),
@@ -109,7 +106,6 @@ impl Arrivals {
         }
     }
 
-    /// Returns leased requests that were spent on a rejected request.
     pub(crate) fn refund(&self, charges: &[(Charge, Gcra)], asks: [u32; MAX_CHARGES]) {
         self.0.lock().refund(charges, asks);
     }

@@ -26,7 +26,6 @@ impl Charge {
     /// The shared charge of callers without room in the table.
     pub(in crate::rate_limit) const OVERFLOW: Self = Self { policy: PolicyId::Address, who: [0; 16], length: 0 };
 
-    /// Returns the charge against the limit of a network or a site.
     pub(in crate::rate_limit) fn network(network: Network) -> Self {
         let (octets, mut who) = (network.octets(), [0; 16]);
         who[..octets.len()].copy_from_slice(octets);

@@ -52,7 +52,6 @@ impl Gcra {
         }
     }
 
-    /// Returns the number of requests that are admitted at once on top of a backlog.
     pub(crate) fn remaining(self, backlog_us: i64) -> u32 {
         u32::try_from((self.horizon_us - backlog_us) / self.cost_us).unwrap_or(0)
     }

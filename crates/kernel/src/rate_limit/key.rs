@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
 
-/// The hash of the limited caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::rate_limit) struct Key(pub(in crate::rate_limit) [u8; 16]);
 

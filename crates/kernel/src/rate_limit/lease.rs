@@ -6,9 +6,7 @@
 //! remaining quota. Close to the limit, every request therefore needs a call, and a rejection is early by at most one
 //! lease.
 
-/// The lifetime of a lease in microseconds.
 const LIFE_US: i64 = 1_000_000;
-/// The largest lease.
 const MAX_SIZE: u32 = 64;
 /// The time for which other requests of a caller ask for one request only, while one of them asks for a lease.
 const ASKING_US: i64 = 20_000;
@@ -22,12 +20,10 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Returns the number of unspent requests.
     pub(crate) fn remaining(&self, now_us: i64) -> u32 {
         if self.is_alive(now_us) { self.remaining } else { 0 }
     }
 
-    /// Spends one request. Returns `false` if none is left.
     pub(crate) fn spend(&mut self, now_us: i64) -> bool {
         let has_some = self.remaining(now_us) > 0;
         if has_some {
@@ -41,7 +37,6 @@ impl Lease {
         self.remaining = (self.remaining + 1).min(self.size);
     }
 
-    /// Returns the number of requests to ask for.
     pub(crate) fn ask(&mut self, now_us: i64) -> u32 {
         if (now_us - self.asked_at_us).abs() < ASKING_US {
             return 1;

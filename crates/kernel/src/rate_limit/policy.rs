@@ -73,7 +73,6 @@ impl Policy {
     }
 }
 
-/// All limits.
 #[derive(Debug)]
 pub(crate) struct Policies {
     address: Policy,

@@ -7,7 +7,6 @@ use crate::rate_limit::{gcra::Gcra, policy::PolicyId};
 /// The most charges per request: its principal, its network, and the network's site.
 pub(crate) const MAX_CHARGES: usize = 3;
 
-/// The outcome of a set of charges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) is_admitted: bool,
@@ -57,7 +56,6 @@ impl Decision {
         Some(gcra.wait_us(backlog_us)).filter(|&wait_us| wait_us > 0).map(|wait_us| Self::deny(policy, wait_us))
     }
 
-    /// Returns the stricter of two decisions.
     pub(crate) fn tighter(self, other: Self) -> Self {
         let rank = |decision: &Self| (decision.remaining, std::cmp::Reverse(decision.reset));
         if rank(&other) < rank(&self) { other } else { self }

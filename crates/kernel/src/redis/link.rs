@@ -235,9 +235,6 @@ impl Inner {
 
     /// Replaces the connection by a new one, on which Redis answers as fast as callers expect. The old one is never
     /// tried again, because it may have died silently, which TCP would notice only after minutes.
-    ///
-    /// # Errors
-    /// Why there is none.
     async fn connect(&self) -> Result<(), String> {
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.share(None);

@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 
 use crate::{clock::Clock, redis::Unavailable};
 
-/// The most values.
 const MAX_VALUES: usize = 100_000;
 /// The most bytes of a value, which bounds the memory of the table.
 const MAX_VALUE_BYTES: usize = 4096;
@@ -29,11 +28,7 @@ pub struct Local {
     values: Arc<Mutex<Values>>,
 }
 
-impl fmt::Debug for Local {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Local").finish_non_exhaustive()
-    }
-}
+debug_fields!(Local);
 
 #[derive(Default)]
 struct Values {

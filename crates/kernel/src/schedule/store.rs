@@ -20,9 +20,6 @@ use crate::{
 };
 
 /// Returns the last run of each registered task, and the time of Postgres. Without any task, the time is meaningless.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn last_runs(connection: &mut Connection) -> Result<(HashMap<String, LastRun>, DateTime<Utc>)> {
     const SQL: &str = "SELECT name, last_started_at, last_finished_at, last_succeeded_at, last_error, \
         statement_timestamp() AS now FROM scheduled_tasks";
@@ -38,9 +35,6 @@ pub async fn last_runs(connection: &mut Connection) -> Result<(HashMap<String, L
 }
 
 /// Adds missing rows of tasks.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn register(connection: &mut Connection, names: &[&str]) -> Result<()> {
     let rows: Vec<_> = names.iter().map(|name| scheduled_tasks::name.eq(*name)).collect();
     diesel::insert_into(scheduled_tasks::table).values(rows).on_conflict_do_nothing().execute(connection).await?;
@@ -49,9 +43,6 @@ pub async fn register(connection: &mut Connection, names: &[&str]) -> Result<()>
 
 /// Claims a task, if its last start was `expected` (compare-and-set). Returns the new start, or `None` if another
 /// worker has claimed it since.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn claim(
     connection: &mut Connection,
     name: &str,
@@ -64,9 +55,6 @@ pub async fn claim(
 }
 
 /// Stores the outcome of the run that began at `started_at`, unless a later run has begun.
-///
-/// # Errors
-/// Any error of Postgres.
 pub async fn finish(
     connection: &mut Connection,
     name: &str,

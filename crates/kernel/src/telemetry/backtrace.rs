@@ -8,7 +8,6 @@ use std::{
 
 /// The shortest time between two backtraces.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The most characters of a backtrace in a log line.
 const MAX_CHARS: usize = 16 << 10;
 
 /// Captures the backtrace of the caller, unless another one was captured within the last second.

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use metrics::gauge;
 use nix::sys::statvfs::statvfs;
 
-/// The interval of measurements.
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Measures the disk that holds `path` every 15 s while the runtime exists. `disk` is its name in metrics. It must be

@@ -88,7 +88,6 @@ impl MemberWriter<'_> {
     }
 }
 
-/// Records values that JSON writes as Rust does.
 macro_rules! record_plain {
     ($($record:ident: $type:ty),*) => {$(
         fn $record(&mut self, field: &Field, value: $type) {
@@ -109,7 +108,6 @@ impl Visit for MemberWriter<'_> {
         self.member(field, |to| string(to, value));
     }
 
-    /// Records a value that was given with `%` or `?`.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.member(field, |to| {
             to.write_char('"')?;

@@ -42,7 +42,6 @@ const MAX_BATCH_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 
 const MAX_UNWRITTEN_BYTES: usize = 1 << 20;
 /// The time for which lines are collected after a write.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The maximum wait for stderr at the end of the process.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
@@ -57,7 +56,6 @@ pub(super) fn start() {
     });
 }
 
-/// Writes lines until the process ends.
 fn write_all() {
     loop {
         count_lost(BUFFER.write_next(&mut io::stderr()));

@@ -15,7 +15,6 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 const BUCKETS: [f64; 19] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.5, 5.0, 10.0, 30.0];
 
-/// The interval at which the samples of histograms are added to their buckets.
 const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A metric.
@@ -60,7 +59,6 @@ impl Metric {
         self
     }
 
-    /// Describes the metric to the recorder, and makes its series exist.
     pub(crate) fn register(&self) {
         match self.kind {
             Kind::Counter => metrics::describe_counter!(self.name, self.help),
@@ -151,7 +149,6 @@ pub(crate) fn render(handle: &PrometheusHandle) -> String {
     with_units
 }
 
-/// Returns the unit at the end of a name, if any.
 fn unit(name: &str) -> Option<&'static str> {
     let name = name.strip_suffix("_total").unwrap_or(name);
     ["seconds", "bytes"].into_iter().find(|unit| name.ends_with(&format!("_{unit}")))

@@ -10,7 +10,6 @@ use tracing::field::display;
 
 use super::{backtrace, lines};
 
-/// Installs the hook, which logs panics instead of printing them.
 pub(super) fn install_hook() {
     std::panic::set_hook(Box::new(log_panic));
 }

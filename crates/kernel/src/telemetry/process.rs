@@ -7,10 +7,8 @@ use metrics::gauge;
 
 /// The ticks per second in `/proc`, which are a constant of the Linux ABI.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// The unit of sizes in `/proc/self/status`.
 const KIB: f64 = 1024.0;
 
-/// Measures the process.
 pub(crate) fn observe() {
     if let Some(status) = read("status") {
         let kib = |name: &str| field(&status, name).map(|value| value * KIB);
@@ -44,7 +42,6 @@ fn read(name: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/self/{name}")).ok()
 }
 
-/// Returns the number that follows a name at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()

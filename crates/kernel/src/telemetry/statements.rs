@@ -17,7 +17,6 @@ use tracing::{Span, debug_span};
 
 use super::traces;
 
-/// The most characters of a statement's text in a span.
 const MAX_TEXT_CHARS: usize = 2 << 10;
 /// The limit exceeds the open statements of any pipeline. Statements that are dropped early leave their spans behind.
 const MAX_OPEN: usize = 64;
@@ -28,10 +27,8 @@ pub(crate) async fn backend_pid(connection: &mut AsyncPgConnection) -> i32 {
     diesel::select(pg_backend_pid()).get_result(connection).await.unwrap_or_default()
 }
 
-/// Creates a span for each statement of a connection.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    /// The id of the connection's backend process.
     backend_pid: i32,
     /// The open spans in the order of sending, which is the order of the responses.
     open: VecDeque<Span>,

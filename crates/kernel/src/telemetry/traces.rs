@@ -6,7 +6,6 @@
 mod propagation;
 
 use std::{
-    fmt,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -33,7 +32,6 @@ const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether spans are exported.
 pub(crate) fn is_active() -> bool {
     IS_ACTIVE.load(Ordering::Relaxed)
 }
@@ -51,21 +49,14 @@ pub(crate) fn describe(span: &Span, change: impl FnOnce(&SpanRef<'_>)) {
     }
 }
 
-/// The source of tracers.
 pub(super) struct Provider(SdkTracerProvider);
 
-impl fmt::Debug for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Provider").finish_non_exhaustive()
-    }
-}
+debug_fields!(Provider);
 
 impl Provider {
     /// Opens the exporter that the environment selects, if any. The OpenTelemetry libraries read the variables that are
     /// not named here: headers, timeouts, compression, batches, limits and resource attributes.
-    ///
-    /// # Errors
-    /// All invalid variables.
+    /// Errors: all invalid variables.
     pub(super) fn open() -> Result<Option<Self>, Vec<ConfigError>> {
         let mut errors = Vec::new();
         match is_wanted() {
@@ -85,7 +76,6 @@ impl Provider {
         Ok(Some(Self(provider)))
     }
 
-    /// Returns the layer that converts the program's spans to exported ones.
     pub(super) fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(&self) -> OpenTelemetryLayer<S, SdkTracer> {
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("mainstay"))
@@ -102,12 +92,10 @@ impl Provider {
     }
 }
 
-/// Returns the first of two variables that is set, with its value.
 fn first_set(names: [&'static str; 2]) -> Option<(&'static str, String)> {
     names.into_iter().find_map(|name| Some((name, variable(name)?)))
 }
 
-/// Returns whether traces should be exported.
 fn is_wanted() -> Result<bool, ConfigError> {
     if variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return Ok(false);

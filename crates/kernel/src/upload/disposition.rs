@@ -6,7 +6,6 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 use http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 
-/// The names of a part of a form.
 #[derive(Debug, Default)]
 pub(super) struct Disposition {
     pub(super) name: String,

@@ -108,7 +108,6 @@ impl Stream for Pieces {
     }
 }
 
-/// Returns what came with the file, and how many bytes the parser had read when it knew that.
 async fn read(
     upload: &mut Upload,
     mut form: Multipart<'static>,
@@ -198,7 +197,6 @@ fn feed(mut pieces: Pieces, allowance: Arc<AtomicUsize>) -> impl Stream<Item = R
     })
 }
 
-/// Converts an error of the parser, which may be one of the stream below it.
 fn of_form(error: multer::Error) -> Error {
     let multer::Error::StreamReadFailed(source) = error else {
         return malformed("The form can't be read.").caused_by(error);
@@ -209,7 +207,6 @@ fn of_form(error: multer::Error) -> Error {
     }
 }
 
-/// Converts an error of the stream of requests, with its fields.
 fn of_stream(status: Status) -> Error {
     let status = unreadable(status);
     let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();

@@ -24,15 +24,12 @@ impl Pace {
         Self { until: Instant::now() + MAX_LAG }
     }
 
-    /// Records bytes that have arrived.
     pub(super) fn extend(&mut self, bytes: usize) {
         self.until += Duration::from_secs_f64(bytes as f64 / SLOWEST);
     }
 
     /// Waits for the next piece.
-    ///
-    /// # Errors
-    /// `DEADLINE_EXCEEDED` if it comes too late, and the errors of `piece`.
+    /// Errors: `DEADLINE_EXCEEDED` if it comes too late, and the errors of `piece`.
     pub(super) async fn keep<T, E: From<Error>>(&self, piece: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let until = self.until.min(Instant::now() + MAX_LAG);
         tokio::time::timeout_at(until, piece).await.unwrap_or_else(|_| {

@@ -16,7 +16,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Spool {
     space: FairShare<Uuid>,
-    /// The maximum number of concurrent uploads of a principal.
     max_uploads: usize,
     uploads: FairShare<Uuid>,
 }
@@ -37,9 +36,7 @@ impl Spool {
     }
 
     /// Counts an upload of a principal, which has no space yet.
-    ///
-    /// # Errors
-    /// `RATE_LIMIT_EXCEEDED` beyond `max_uploads`.
+    /// Errors: `RATE_LIMIT_EXCEEDED` beyond `max_uploads`.
     pub(super) fn begin(&self, principal: Uuid) -> Result<Reservation> {
         let upload = self.uploads.take(principal, 1).map_err(|_| {
             let message = format!("At most {} files may be uploaded at once.", self.max_uploads);
@@ -55,9 +52,7 @@ impl Reservation {
     }
 
     /// Takes more space.
-    ///
-    /// # Errors
-    /// `OVERLOADED` if none is left, `RATE_LIMIT_EXCEEDED` if the principal would have more than half.
+    /// Errors: `OVERLOADED` if none is left, `RATE_LIMIT_EXCEEDED` if the principal would have more than half.
     pub(super) fn grow(&self, bytes: usize) -> Result<()> {
         let full = |full| match full {
             Full::Total => Error::new(Reason::Overloaded),

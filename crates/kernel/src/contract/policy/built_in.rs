@@ -79,7 +79,6 @@ impl BuiltInRole {
 pub(super) struct BuiltInScopes(Vec<(BuiltInRole, Arc<[Scope]>)>);
 
 impl BuiltInScopes {
-    /// Collects the scopes of each role.
     pub(super) fn of<'a>(declared: impl Iterator<Item = &'a DeclaredScope> + Clone) -> Self {
         let held = |role: BuiltInRole| declared.clone().filter(move |scope| role.holds(scope));
         Self(BuiltInRole::all().map(|role| (role, held(role).map(|scope| scope.name.clone()).collect())).collect())

@@ -9,7 +9,6 @@ use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
 
 const HTTP: &str = "google.api.http";
 
-/// The values that a verb implies.
 #[derive(Debug)]
 pub(super) struct Defaults {
     pub(super) is_read: bool,
@@ -21,9 +20,7 @@ pub(super) struct Defaults {
 
 impl Defaults {
     /// Reads the defaults of a method.
-    ///
-    /// # Errors
-    /// A method that neither has an HTTP rule nor is internal, and one that has a rule and is internal.
+    /// Errors: A method that neither has an HTTP rule nor is internal, and one that has a rule and is internal.
     pub(super) fn read(method: &MethodDescriptor, raw: &pb::MethodPolicy, has_version: bool) -> Result<Self, String> {
         match (option::<HttpRule>(&method.options(), HTTP), raw.internal) {
             (Some(rule), false) => {
@@ -58,7 +55,6 @@ impl Defaults {
     }
 }
 
-/// Returns the time limit of a call in milliseconds.
 pub(super) fn deadline_ms(method: &MethodDescriptor, rate_class: RateClass) -> i32 {
     if method.is_server_streaming() {
         600_000

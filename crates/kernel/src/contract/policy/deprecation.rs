@@ -20,9 +20,7 @@ pub struct Deprecation {
 
 impl Deprecation {
     /// Reads the deprecation of a method: its own, or else that of its service.
-    ///
-    /// # Errors
-    /// A deprecated method without dates, dates without `option deprecated = true`, or an invalid date or link.
+    /// Errors: A deprecated method without dates, dates without `option deprecated = true`, or an invalid date or link.
     pub(super) fn read(
         descriptor: &MethodDescriptor,
         own: Option<&pb::Deprecation>,
@@ -78,7 +76,6 @@ impl Deprecation {
     }
 }
 
-/// Returns the begin of a day in UTC.
 fn date(field: &str, text: &str) -> Result<DateTime<Utc>, String> {
     let date: Result<NaiveDate, _> = text.parse();
     let date = date.map_err(|_| format!("deprecation: {field} {text:?} is no date such as 2026-11-01"))?;

@@ -85,7 +85,6 @@ impl FieldPath {
         find(bytes, *last)
     }
 
-    /// As [`FieldPath::read`], for a text.
     pub(crate) fn text<'a>(&self, message: &'a [u8]) -> Option<&'a str> {
         match self.read(message)? {
             FieldValue::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
@@ -131,7 +130,7 @@ fn find(bytes: &[u8], target: u32) -> Option<FieldValue<'_>> {
 }
 
 /// Visits the integers, texts and messages of an encoded message; `None` if it is invalid.
-fn each<'a>(mut bytes: &'a [u8], mut visit: impl FnMut(u32, FieldValue<'a>)) -> Option<()> {
+pub(crate) fn each<'a>(mut bytes: &'a [u8], mut visit: impl FnMut(u32, FieldValue<'a>)) -> Option<()> {
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes).ok()?;
         match wire_type {

@@ -9,7 +9,6 @@ use super::{DeclaredScope, Grant, Holder, Reach, Role, Scope, Title, option, pb}
 const MODULE: &str = "mainstay.policy.v1.module";
 const SHARED: &str = "mainstay.policy.v1.shared";
 
-/// All modules, and the declarations that they share.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
     /// By package, without its version.
@@ -22,7 +21,6 @@ pub(super) struct Modules {
 #[derive(Debug)]
 struct Module {
     name: String,
-    /// The name of the file with the option.
     file: String,
     grant_sets: BTreeMap<String, GrantSet>,
 }
@@ -38,10 +36,8 @@ pub struct DeclaredEvent {
     pub scope: Scope,
 }
 
-/// A named set of grants, which a method's policy refers to.
 #[derive(Debug)]
 pub(super) struct GrantSet {
-    /// Whether callers need no credentials.
     pub(super) public: bool,
     /// The roles that may call, each with its reach and without the scope, which the method names. In a public set, a
     /// grant extends the reach of its role.
@@ -137,27 +133,22 @@ impl Modules {
         }
     }
 
-    /// Returns the names of the modules.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.modules.values().map(|module| &*module.name)
     }
 
-    /// Returns every scope, by name.
     pub(super) fn scopes(&self) -> impl Iterator<Item = &DeclaredScope> + Clone {
         self.scopes.values()
     }
 
-    /// Returns the names of all scopes, as text.
     pub(super) fn scope_names(&self) -> String {
         list(self.scopes.keys())
     }
 
-    /// Returns the scope with a name.
     pub(super) fn scope(&self, name: &str) -> Option<Scope> {
         self.scopes.get(name).map(|declared| declared.name.clone())
     }
 
-    /// Returns the grant set that a method of a package names, or the fault of the name.
     pub(super) fn grant_set(&self, package: &str, name: &str) -> Result<&GrantSet, String> {
         let module = self.modules.get(unversioned(package)).ok_or_else(|| {
             format!("package {package} belongs to no module: give it a module.proto with the option {MODULE}")

@@ -12,25 +12,20 @@ const UNTOLD: [&str; 5] = ["id", "version", "create_time", "update_time", "inclu
 /// The depth of nested messages that is searched; deeper ones count as personal.
 const MAX_DEPTH: usize = 4;
 
-/// How the audit log treats a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// Its values are stored.
     Open,
     /// Its values are stored apart, so that they can be erased.
     Personal,
-    /// Its values are never stored.
     Secret,
 }
 
-/// A field whose changes are recorded.
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) json_name: String,
     pub(crate) class: Class,
 }
 
-/// A message that may show a resource.
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) descriptor: MessageDescriptor,
@@ -38,12 +33,10 @@ pub(crate) struct Shape {
     pub(crate) id: Option<FieldPath>,
 }
 
-/// The fields of all messages, by the full names of these.
 #[derive(Debug)]
 pub(crate) struct Privacy(HashMap<String, Shape>);
 
 impl Privacy {
-    /// Reads the options of all fields.
     pub(crate) fn read(pool: &DescriptorPool) -> Self {
         let shape = |descriptor: MessageDescriptor| {
             let told = descriptor.fields().filter(|field| !UNTOLD.contains(&field.name()));
@@ -56,7 +49,6 @@ impl Privacy {
         Self(all.map(|message| (message.full_name().to_owned(), shape(message))).collect())
     }
 
-    /// Returns a message by its full name.
     pub(crate) fn shape(&self, name: &str) -> Option<&Shape> {
         self.0.get(name)
     }

@@ -13,7 +13,6 @@ const PUBLIC: &str = "mainstay.policy.v1.is_public";
 #[derive(Debug)]
 pub struct PublicCache {
     header: String,
-    /// The tags by which a response is purged.
     tags: Vec<Vec<LocationPart>>,
     /// The field, and the values of it with which a response is public; `None` means always.
     when: Option<(FieldPath, Vec<i32>)>,
@@ -21,9 +20,6 @@ pub struct PublicCache {
 
 impl PublicCache {
     /// Reads the policy of a method whose `cache` is this.
-    ///
-    /// # Errors
-    /// A fault of the policy.
     pub(super) fn read(
         raw: &pb::MethodPolicy,
         cache: Cache,

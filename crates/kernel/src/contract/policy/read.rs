@@ -18,9 +18,7 @@ const SERVICE: &str = "mainstay.policy.v1.service";
 
 impl Method {
     /// Reads a method's policy.
-    ///
-    /// # Errors
-    /// All faults of the policy.
+    /// Errors: all faults of the policy.
     pub(super) fn read(descriptor: &MethodDescriptor, modules: &Modules) -> Result<Self, Vec<String>> {
         let Some(raw) = option::<pb::MethodPolicy>(&descriptor.options(), METHOD) else {
             return Err(vec![format!("no policy: give the method the option {METHOD}")]);
@@ -115,7 +113,6 @@ impl Method {
     }
 }
 
-/// Returns the number of a request field, if its type is `FieldMask`.
 fn mask(descriptor: &MethodDescriptor, name: &str) -> Option<u32> {
     let field = descriptor.input().get_field_by_name(name)?;
     let kind = field.kind();
@@ -131,12 +128,10 @@ fn or_fault<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -
     })
 }
 
-/// Returns the first specified value, else the implied one.
 fn first<T: Default + PartialEq, const N: usize>(values: [T; N], implied: T) -> T {
     values.into_iter().find(|value| *value != T::default()).unwrap_or(implied)
 }
 
-/// Returns the fields behind `ETag` and `Last-Modified`.
 fn etag_fields(
     descriptor: &MethodDescriptor,
     raw: &pb::MethodPolicy,
@@ -161,9 +156,7 @@ fn identity(descriptor: &MethodDescriptor, effect: Effect) -> Option<FieldPath> 
 }
 
 /// Returns the grants of a method: those of its grant set, with its scopes.
-///
-/// # Errors
-/// The fault of the names of the grant set and the scopes.
+/// Errors: the fault of the names of the grant set and the scopes.
 fn grants(
     descriptor: &MethodDescriptor,
     raw: &pb::MethodPolicy,
@@ -195,7 +188,6 @@ fn grants(
     Ok((access, set.grants.iter().map(grant).collect()))
 }
 
-/// Returns the scope with a name, or none if the name is empty.
 fn declared(modules: &Modules, name: &str) -> Result<Option<Scope>, String> {
     if name.is_empty() {
         return Ok(None);

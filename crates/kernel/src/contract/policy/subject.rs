@@ -56,7 +56,6 @@ impl Subject {
         Some((FieldPath::resolve(&descriptor.output(), "data").ok()?, message.full_name().to_owned()))
     }
 
-    /// Returns the encoded resources in an encoded response, and the full name of their message.
     pub(crate) fn resources<'a>(&self, response: &'a [u8]) -> Option<(Vec<&'a [u8]>, &str)> {
         let (data, name) = self.data.as_ref()?;
         Some((data.messages(response), name.as_str())).filter(|(resources, _)| !resources.is_empty())

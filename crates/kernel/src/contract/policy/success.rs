@@ -67,7 +67,6 @@ impl LocationPart {
 }
 
 impl Success {
-    /// Returns whether this variant applies to an encoded response.
     pub(super) fn applies(&self, response: &[u8]) -> bool {
         self.when.as_ref().is_none_or(|when| match when {
             When::IsOneOf(path, values) => path.is_one_of(values, response),
@@ -78,9 +77,6 @@ impl Success {
     }
 
     /// Reads the variants of a method, those for an open outcome, a partial response and a moved resource first.
-    ///
-    /// # Errors
-    /// A fault of the policy.
     pub(super) fn read(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Vec<Self>, String> {
         let implied = if !raw.location.is_empty() {
             StatusCode::CREATED
@@ -174,7 +170,6 @@ impl Success {
     }
 }
 
-/// Splits `/a/{b.c}/d` into its literal and field parts.
 pub(super) fn location(template: &str, output: &MessageDescriptor) -> Result<Vec<LocationPart>, String> {
     let mut parts = Vec::new();
     let mut rest = template;

@@ -77,7 +77,6 @@ fn values(pool: &DescriptorPool) -> Vec<(EnumDescriptor, EnumValueDescriptor)> {
     values
 }
 
-/// Reads the facts of a value, if it carries any.
 fn facts(
     reasons: &EnumDescriptor,
     value: &EnumValueDescriptor,

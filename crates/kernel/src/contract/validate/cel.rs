@@ -31,10 +31,8 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 
 use super::{Key, Path, Violations};
 
-/// The message of a request whose rules evaluate too much.
 const TOO_MANY: &str = "has too many items for its rules";
 
-/// A value of CEL.
 type Converted = Result<Box<dyn Val>, ExecutionError>;
 
 /// A rule of a message.
@@ -75,7 +73,6 @@ pub struct Rules {
     rules: Vec<Compiled>,
 }
 
-/// A rule with its parsed expressions.
 struct Compiled {
     rule: &'static Rule,
     field: FieldDescriptor,
@@ -99,7 +96,6 @@ impl Steps {
     /// The bytes that are copied, decoded or searched in the time of a step.
     const BYTES: usize = 256;
 
-    /// Counts items before they are evaluated.
     fn take(&self, count: usize) -> Result<(), ExecutionError> {
         self.0.fetch_add(count, Ordering::Relaxed);
         match self.are_spent() {
@@ -108,7 +104,6 @@ impl Steps {
         }
     }
 
-    /// Counts the bytes of a text or a message before it is read.
     fn read(&self, bytes: usize) -> Result<(), ExecutionError> {
         self.take(bytes / Self::BYTES)
     }
@@ -196,14 +191,12 @@ impl Compiled {
         }
     }
 
-    /// Checks an item, a key or a value of a map.
     fn element(&self, value: &Value, kind: &Kind, path: &Path<'_>, violations: &mut Violations) {
         if !(self.rule.ignores_zero && value.is_default(kind)) {
             self.evaluate(|steps| value::convert(value, steps), path, violations);
         }
     }
 
-    /// Evaluates the rule for `this`.
     fn evaluate(&self, this: impl FnOnce(&Steps) -> Converted, path: &Path<'_>, violations: &mut Violations) {
         let steps = Steps(violations.steps.get_or_insert_default().clone());
         match self.fault(this, &steps, violations.now()) {
@@ -214,7 +207,6 @@ impl Compiled {
         }
     }
 
-    /// Returns the message of a violation.
     fn fault(
         &self,
         this: impl FnOnce(&Steps) -> Converted,
@@ -265,7 +257,6 @@ fn cause(error: &ExecutionError) -> Cow<'static, str> {
     }
 }
 
-/// Returns a key of a map, for a path.
 fn name(key: &MapKey) -> Key<'_> {
     match key {
         MapKey::Bool(key) => Key::Bool(*key),

@@ -65,7 +65,6 @@ impl Validate for Money {
     }
 }
 
-/// Returns whether JSON can represent a duration.
 pub(super) fn is_duration(seconds: i64, nanos: i32) -> bool {
     seconds.unsigned_abs() <= MAX_DURATION.unsigned_abs() && has_one_sign(seconds, nanos)
 }

@@ -25,11 +25,9 @@ struct Attempt {
     server: String,
     /// The cause of the failure; `None` if the time ran out during the attempt.
     cause: Option<String>,
-    /// Whether TLS failed because of the certificate of Postgres.
     is_untrusted: bool,
 }
 
-/// The attempts to open a connection.
 #[derive(Debug, Default)]
 pub(super) struct Attempts(Vec<Attempt>);
 
@@ -40,7 +38,6 @@ impl Attempts {
         self.0.push(Attempt { server, cause: None, is_untrusted: false });
     }
 
-    /// Records the failure of the latest attempt, or returns its result.
     pub(super) fn record<T>(&mut self, outcome: Result<T, impl Into<BoxError>>) -> Option<T> {
         let error: BoxError = match outcome {
             Ok(gained) => return Some(gained),
@@ -145,7 +142,6 @@ fn cause(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Returns whether the cause is an invalid certificate.
 fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
     let of_tls = |cause: &io::Error| cause.get_ref()?.downcast_ref::<rustls::Error>().cloned();

@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 /// The minimum time between two log lines about the same failure.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// The last attempt to connect, if it failed, and the log lines about failed and lost connections.
 #[derive(Debug, Default)]
 pub(super) struct LastFailure(Mutex<State>);
 
@@ -17,11 +16,9 @@ struct State {
     current: Option<String>,
     failure: Logged,
     loss: Logged,
-    /// Whether this process stops the server.
     expects_loss: bool,
 }
 
-/// The last text that was logged, and its time.
 #[derive(Debug, Default)]
 struct Logged(Option<(Instant, String)>);
 
@@ -43,12 +40,10 @@ impl LastFailure {
         }
     }
 
-    /// Ends the log lines about lost connections.
     pub(super) fn expect_loss(&self) {
         self.0.lock().expects_loss = true;
     }
 
-    /// Records that a connection was opened.
     pub(super) fn clear(&self) {
         self.0.lock().current = None;
     }

@@ -10,7 +10,6 @@ use tokio_postgres::{Config, config::Host};
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// A TCP host or a Unix socket.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     host: Host,
@@ -52,7 +51,6 @@ impl Server {
         if addresses.is_empty() { Err(io::Error::other("its name has no address")) } else { Ok(addresses) }
     }
 
-    /// Returns the settings for this server alone, at one of its addresses.
     pub(super) fn at(&self, address: IpAddr, settings: &Config) -> Config {
         let mut config = settings.clone();
         if let Host::Tcp(name) = &self.host {

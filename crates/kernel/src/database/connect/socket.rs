@@ -24,15 +24,12 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 #[derive(Clone)]
 pub(super) struct Negotiate {
     pub(super) tls: Option<MakeRustlsConnect>,
-    /// Whether a server without TLS is rejected.
     pub(super) required: bool,
     /// Whether the TLS handshake starts without an SSLRequest.
     pub(super) direct: bool,
-    /// The log of lost connections.
     pub(super) failures: Arc<LastFailure>,
 }
 
-/// [`Negotiate`] for one host.
 pub(super) struct NegotiateHost {
     tls: Option<EncryptedConnect>,
     required: bool,

@@ -63,10 +63,8 @@ impl<S> Coded<S> {
     }
 }
 
-/// The filter of the server's messages.
 #[derive(Debug, Default)]
 struct Messages {
-    /// Output that is ready to read.
     ready: BytesMut,
     /// The beginning of a header or of an error message.
     partial: BytesMut,
@@ -115,7 +113,6 @@ impl Messages {
         self.partial.first() == Some(&b'E')
     }
 
-    /// Returns the length of the message including its type byte.
     fn total(&self) -> usize {
         let length = self.partial.get(1..HEADER_BYTES).map_or(0, |mut length| length.get_i32());
         1 + usize::try_from(length).unwrap_or(0).max(4)

@@ -9,16 +9,12 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     schema: String,
-    /// The latest version in the database, and in this program.
     versions: [Option<String>; 2],
-    /// The names of migrations that are not applied.
     missing: Vec<String>,
-    /// The applied versions that this program does not contain.
     unknown: Vec<String>,
 }
 
 impl Difference {
-    /// Compares the applied versions with those of the program, which maps them to names.
     pub(super) fn between(
         schema: &str,
         database: &BTreeSet<String>,
@@ -40,7 +36,6 @@ impl Difference {
         !self.missing.is_empty()
     }
 
-    /// Returns whether a later program has migrated the database.
     fn is_ahead(&self) -> bool {
         !self.unknown.is_empty()
     }

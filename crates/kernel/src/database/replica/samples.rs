@@ -21,7 +21,6 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Returns an empty set. Samples older than `max_age` will be removed.
     pub(super) fn new(max_age: Duration) -> Self {
         Self { all: VecDeque::new(), max_age }
     }

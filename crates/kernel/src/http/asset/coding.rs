@@ -31,9 +31,6 @@ fn offer(text: &str) -> (&str, bool) {
 }
 
 /// Encodes `plain` with the encoders of the compression middleware.
-///
-/// # Errors
-/// If the encoder fails.
 pub(super) async fn encode(coding: &'static str, plain: Bytes) -> Result<Bytes, Box<dyn Error + Send + Sync>> {
     let content = service_fn(|_: Request<()>| {
         let plain = plain.clone();

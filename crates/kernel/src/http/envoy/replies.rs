@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::{contract::Reason, http::envoy::fill};
 
-/// A local reply of Envoy.
 struct Reply {
     status: u16,
     /// The condition that distinguishes two causes of one status.

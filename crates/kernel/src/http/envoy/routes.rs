@@ -17,7 +17,6 @@ use crate::{
     http::middleware::idempotency_key,
 };
 
-/// The time that Envoy waits beyond the server's deadline.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Matches `Accept` values with JSON by name or by a wildcard. The server evaluates anything more complex.
@@ -48,7 +47,6 @@ impl<'a> Routes<'a> {
         Self { all, internal, max_request_bytes }
     }
 
-    /// Returns the size of the largest body that is transcoded, in bytes.
     pub(crate) fn largest_body(&self) -> usize {
         let bodies = self.transcoded_routes().filter_map(|(_, method)| method.max_request_bytes);
         bodies.max().unwrap_or_default().max(self.max_request_bytes)
@@ -67,7 +65,6 @@ impl<'a> Routes<'a> {
         text
     }
 
-    /// Returns the routes that refuse the internal methods, by their gRPC names.
     pub(crate) fn internal(&self) -> String {
         let refused = |path: &&str| format!("- match: {{ path: {path} }}\n  direct_response: {{ status: 404 }}\n");
         self.internal.iter().map(refused).collect()
@@ -140,13 +137,11 @@ impl<'a> Routes<'a> {
         all.map(|(matcher, bytes)| entry(&matcher, "15s", "", &limit(bytes))).collect()
     }
 
-    /// Returns the public methods, by gRPC name.
     pub(crate) fn public(&self) -> String {
         let public = self.all.iter().filter(|(_, method)| method.access == Access::Public);
         public.map(|(_, method)| format!("- match: {{ path: {} }}\n", method.path)).collect()
     }
 
-    /// Returns the HTTP methods that never carry a body in this contract.
     fn bodiless(&self) -> Vec<&'a str> {
         let mut names: Vec<_> =
             self.all.iter().filter_map(|(route, _)| Some(route.http_method.as_ref()?.as_str())).collect();

@@ -62,7 +62,6 @@ pub(super) fn protocols(bounds: &Bounds) -> Protocols {
     builder
 }
 
-/// The common state of the connections of a listener.
 pub(super) struct ConnectionServer<S> {
     pub(super) protocols: Protocols,
     pub(super) tls: Option<Arc<Tls>>,
@@ -71,7 +70,6 @@ pub(super) struct ConnectionServer<S> {
 }
 
 impl<S: Next + Sync> ConnectionServer<S> {
-    /// Serves a connection to its end.
     pub(super) async fn run(self: Arc<Self>, stream: TcpStream, peer: PeerAddress, place: Place) {
         place.connection.clone().scope(self.handshake(stream, peer, &place)).await;
     }
@@ -124,7 +122,6 @@ impl<S: Next + Sync> ConnectionServer<S> {
     }
 }
 
-/// The service as one connection calls it.
 struct ConnectionService<S> {
     /// Never contended: a connection hands over one request after the other.
     service: Mutex<S>,

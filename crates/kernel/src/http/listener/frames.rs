@@ -26,7 +26,6 @@ pub(super) const SMALL: usize = 256;
 /// The flag of the last frame of a stream.
 const END_STREAM: u8 = 1;
 
-/// The state of the received frames, and the balance of control frames.
 #[derive(Debug)]
 pub(super) struct Frames {
     header: [u8; HEADER],
@@ -70,7 +69,6 @@ impl Frames {
         std::mem::take(&mut self.small)
     }
 
-    /// Records bytes that the peer has taken of the responses.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.unearned_bytes += bytes;
         self.earn(i64::try_from(self.unearned_bytes / BYTES_READ_PER_FRAME).unwrap_or(MOST));

@@ -30,7 +30,6 @@ pub(super) struct Guarded<T> {
     io: T,
     connection: Arc<Connection>,
     protocol: Protocol,
-    /// The timeout of the first bytes, and of the headers of a request.
     headers_within: Duration,
     stalled_after: Duration,
     /// Runs while the peer does not read.
@@ -50,7 +49,6 @@ const DISCARD_BYTES: usize = 256 << 20;
 
 const DISCARD_AT_ONCE: usize = 8 << 10;
 
-/// What a peer may still send before its connection ends.
 struct Discarding {
     until: Pin<Box<Sleep>>,
     left: usize,
@@ -65,7 +63,6 @@ const PAUSE_TICK: Duration = Duration::from_millis(1);
 /// requests.
 const MAX_PAUSE: Duration = Duration::from_millis(5);
 
-/// A time in which nothing is received.
 struct Pause {
     until: Instant,
     tick: Pin<Box<Sleep>>,

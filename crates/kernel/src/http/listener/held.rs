@@ -48,17 +48,14 @@ impl Held {
         }
     }
 
-    /// Returns the bytes that were received and not read.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Returns the number of small frames that were received since the handler has read everything.
     pub(super) fn small(&self) -> usize {
         self.small
     }
 
-    /// Takes the task that awaits the next frame.
     pub(super) fn take_reader(&mut self) -> Option<Waker> {
         self.reader.take()
     }
@@ -70,7 +67,6 @@ impl Held {
         self
     }
 
-    /// Takes the next frame from h2.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if self.has_ended {
             return Poll::Ready(None);

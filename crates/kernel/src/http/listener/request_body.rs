@@ -49,7 +49,6 @@ const MAX_DISCARDING: usize = 8;
 /// The HTTP/2 streams of one connection whose unread parts are being discarded, in the order in which they began.
 pub(super) type Discarding = Arc<Mutex<VecDeque<AbortHandle>>>;
 
-/// The state of the body of a request.
 #[derive(Debug)]
 enum State {
     /// The server still has it.
@@ -68,7 +67,6 @@ enum State {
 
 /// The body as the server reads it. The unread part is left to [`Rest`].
 struct TrackedBody {
-    /// The client waits before it sends the body. Reading would request it.
     is_awaited: bool,
     rest: Arc<Rest>,
 }
@@ -82,7 +80,6 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Splits a body that has not ended.
     pub(super) fn track(
         body: Incoming,
         headers: &HeaderMap,

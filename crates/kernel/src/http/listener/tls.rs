@@ -5,10 +5,9 @@
 //! URI among its subject alternative names (X.509-SVID, section 2). A name listed in `TLS_PRINCIPALS` is a service
 //! principal with the scopes given there. A client with any other name may connect, and needs a credential.
 
-mod expiry;
-
 use std::{collections::HashMap, fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
+use metrics::gauge;
 use parking_lot::RwLock;
 use rustls::{
     RootCertStore, ServerConfig,
@@ -19,6 +18,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use x509_cert::{Certificate, der::Decode as _};
 
 use crate::{
     caller::{Caller, PeerCaller},
@@ -26,9 +26,7 @@ use crate::{
     contract::Policies,
     id::ServiceKeyId,
 };
-use expiry::Expiry;
 
-/// The interval at which the files are checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 if the client supports it (RFC 7301, RFC 9113).
@@ -39,7 +37,6 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub struct Tls {
     settings: Settings,
     principals: HashMap<String, Caller>,
-    /// The digest of the files when they were opened.
     digest: [u8; 32],
     expiry: Expiry,
     current: RwLock<Arc<ServerConfig>>,
@@ -92,9 +89,7 @@ impl Tls {
     }
 
     /// Performs the handshake, and returns the principal of the client certificate, if any.
-    ///
-    /// # Errors
-    /// The client does not speak TLS, its certificate is invalid, or the handshake takes longer than 10 s.
+    /// Errors: the client does not speak TLS, its certificate is invalid, or the handshake takes longer than 10 s.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<PeerCaller>)> {
         let config = self.current.read().clone();
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
@@ -218,4 +213,35 @@ fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let read = read.map_err(|error| ConfigError::new(name, format!("is not PEM: {error}")))?;
     if read.is_empty() { Err(ConfigError::new(name, "holds no certificate")) } else { Ok(read) }
+}
+
+/// The earliest expiry in each file, in seconds since the Unix epoch. Peers reject a chain once any of its certificates
+/// has expired.
+#[derive(Debug, Clone, Copy)]
+struct Expiry {
+    server: Option<u64>,
+    client_authority: Option<u64>,
+}
+
+impl Expiry {
+    /// Reads PEM files. Certificates that this parser can't read are ignored.
+    fn read(server: &[u8], client_authorities: Option<&[u8]>) -> Self {
+        Self { server: earliest_expiry(server), client_authority: client_authorities.and_then(earliest_expiry) }
+    }
+
+    fn publish(self) {
+        for (certificate, expires) in [("server", self.server), ("client_authority", self.client_authority)] {
+            if let Some(expires) = expires {
+                #[expect(clippy::cast_precision_loss, reason = "seconds until the year 9999 are exact")]
+                gauge!("mainstay_tls_certificate_expiry_timestamp_seconds", "certificate" => certificate)
+                    .set(expires as f64);
+            }
+        }
+    }
+}
+
+fn earliest_expiry(pem: &[u8]) -> Option<u64> {
+    let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let certificates = certificates.filter_map(|der| Certificate::from_der(&der).ok());
+    certificates.map(|certificate| certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs()).min()
 }

@@ -23,7 +23,6 @@ const MAX_SMALL_WITHOUT_ROOM: usize = 64;
 pub(super) struct UnreadBodies(Arc<Mutex<Vec<Weak<Rest>>>>);
 
 impl UnreadBodies {
-    /// Adds a body.
     pub(super) fn add(&self, body: &Arc<Rest>) {
         let mut bodies = self.0.lock();
         if bodies.len() == bodies.capacity() {

@@ -27,11 +27,9 @@ use crate::{
 
 /// A middleware that puts the [`Permit`] into the request extensions, or rejects the request.
 #[derive(Debug, Clone)]
-pub struct Authenticate {
-    /// Identifies the callers.
-    pub authenticator: Arc<dyn Authenticator>,
-    /// Dates the calls.
-    pub clock: Clock,
+pub(crate) struct Authenticate {
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) clock: Clock,
 }
 
 impl<S: Next> Middleware<S> for Authenticate {
@@ -51,11 +49,9 @@ impl<S: Next> Middleware<S> for Authenticate {
 /// A middleware of REST that accepts a compressed body only from a caller who may call its method: to decompress and read a
 /// body costs a thousand times what it costs to send. [`Authenticate`] follows, as for all requests.
 #[derive(Debug, Clone)]
-pub struct AuthenticateFirst {
-    /// Identifies the callers.
-    pub authenticate: Authenticate,
-    /// The routes and the policies.
-    pub contract: &'static Contract,
+pub(crate) struct AuthenticateFirst {
+    pub(crate) authenticate: Authenticate,
+    pub(crate) contract: &'static Contract,
 }
 
 impl<S: Next> Middleware<S> for AuthenticateFirst {
@@ -71,10 +67,8 @@ impl<S: Next> Middleware<S> for AuthenticateFirst {
     }
 }
 
-/// A caller, and the time of the call.
 type Dated = (Caller, DateTime<Utc>);
 
-/// Identifies the caller, and passes the request on by `admit`.
 fn authenticate<S: Next>(
     Authenticate { authenticator, clock }: &Authenticate,
     method: &'static Method,
@@ -101,7 +95,6 @@ fn authenticate<S: Next>(
 }
 
 impl AuthenticateFirst {
-    /// Returns the method of a call with a compressed body, unless the method is public.
     fn compressed_call(&self, request: &Request) -> Option<&'static Method> {
         if !request.headers().contains_key(CONTENT_ENCODING) {
             return None;
@@ -111,15 +104,10 @@ impl AuthenticateFirst {
     }
 }
 
-/// The caller, as far as it is known without a wait.
 enum Identity {
-    /// Identified by a recently verified credential, or by a certificate.
     Known(Caller),
-    /// Identified by a credential that is not verified yet.
     Claimed(String),
-    /// Without a credential.
     Anonymous,
-    /// The header has no credential.
     Unreadable,
 }
 
@@ -145,7 +133,6 @@ fn attach(permit: Option<Permit>, request: &mut Request) {
     }
 }
 
-/// Passes the request on, with the permit if the policy grants one.
 fn admit<S: Next>(method: &Method, (caller, now): Dated, mut request: Request, next: &mut S) -> ResponseFuture {
     record::caller(&request, &caller);
     match Permit::granted(method, caller, now) {

@@ -15,9 +15,9 @@ use crate::{
 
 /// A middleware that fails the read of a body beyond its limit.
 #[derive(Debug, Clone)]
-pub struct LimitBody {
+pub(crate) struct LimitBody {
     /// The limit in bytes for methods whose policy has none.
-    pub default: usize,
+    pub(crate) default: usize,
 }
 
 /// The limit in bytes of a health probe, whose request only names a service.

@@ -18,9 +18,8 @@ use crate::{
 
 /// A middleware that adds the [`ClientAddress`] to the extensions of a request with a [`PeerAddress`].
 #[derive(Debug, Clone)]
-pub struct FindClientAddress {
-    /// The number of trusted proxies in front of the server.
-    pub trusted_hops: usize,
+pub(crate) struct FindClientAddress {
+    pub(crate) trusted_hops: usize,
 }
 
 impl<S: Next> Middleware<S> for FindClientAddress {

@@ -9,13 +9,12 @@
 //! which selects the primary. An unknown position has the same effect.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, LazyLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use parking_lot::Mutex;
+use moka::sync::Cache;
 use uuid::Uuid;
 
 use crate::{
@@ -28,12 +27,11 @@ use crate::{
     redis::{Redis, Script},
 };
 
-/// The header of the token, in requests and responses.
-pub const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
+pub(crate) const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 
 /// A middleware that selects the server for reads, and returns the position of writes.
 #[derive(Clone)]
-pub struct Consistency {
+pub(crate) struct Consistency {
     database: Database,
     replicas: Arc<Replicas>,
     positions: StoredPositions,
@@ -41,19 +39,15 @@ pub struct Consistency {
 
 impl Consistency {
     /// Creates the middleware; `None` without replicas.
-    pub fn new(app: &App) -> Option<Self> {
+    pub(crate) fn new(app: &App) -> Option<Self> {
         let replicas = app.database.replicas()?.clone();
         replicas.watch();
-        let positions = StoredPositions { redis: app.redis.clone(), ttl: replicas.max_lag(), missed: Arc::default() };
+        let positions = StoredPositions::new(app.redis.clone(), replicas.max_lag());
         Some(Self { database: app.database.clone(), replicas, positions })
     }
 }
 
-impl std::fmt::Debug for Consistency {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Consistency").field("database", &self.database).finish_non_exhaustive()
-    }
-}
+debug_fields!(Consistency: database);
 
 impl<S: Next> Middleware<S> for Consistency {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
@@ -95,7 +89,6 @@ impl<S: Next> Middleware<S> for Consistency {
 }
 
 impl Consistency {
-    /// Adds the token to a response, and stores its position for the caller.
     async fn conclude(&self, response: &mut Response, principal: Option<Uuid>) {
         let position = self.database.position().await;
         let token = position.and_then(|position| HeaderValue::try_from(position.token()).ok());
@@ -118,12 +111,10 @@ struct UnresolvedWrite {
 }
 
 impl UnresolvedWrite {
-    /// Records that the outcome is known.
     fn resolve(&mut self) {
         self.principal = None;
     }
 
-    /// Returns whether the request reached its method.
     fn may_have_written(&self) -> bool {
         self.arrival.as_ref().is_some_and(Arrival::has_arrived)
     }
@@ -133,7 +124,7 @@ impl Drop for UnresolvedWrite {
     fn drop(&mut self) {
         let Some(principal) = self.principal.filter(|_| self.may_have_written()) else { return };
         let positions = self.positions.clone();
-        positions.miss(principal);
+        positions.missed.insert(principal, ());
         // At the end of the process, a request may be dropped after its runtime.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { positions.store(principal, Position::UNREACHED).await });
@@ -141,7 +132,6 @@ impl Drop for UnresolvedWrite {
     }
 }
 
-/// Returns the largest position of the request's tokens, if it has any.
 fn requested_position(headers: &HeaderMap) -> Option<Position> {
     let tokens = headers.get_all(CONSISTENCY_TOKEN).iter();
     tokens.map(|token| Position::of_token(token.as_bytes()).unwrap_or(Position::UNREACHED)).max()
@@ -169,19 +159,21 @@ struct StoredPositions {
     ttl: Duration,
     /// Callers with writes that Redis may not know of, until the end of the time to live. After that, every readable
     /// replica has replayed them.
-    missed: Arc<Mutex<HashMap<Uuid, Instant>>>,
+    missed: Cache<Uuid, ()>,
 }
 
 /// The number of retries to store a position, and the first delay, which doubles.
 const RETRIES: u32 = 5;
 const RETRY_DELAY: Duration = Duration::from_millis(50);
-/// From this size on, each addition removes expired entries.
-const SWEEP_MIN_MISSED: usize = 256;
 
 impl StoredPositions {
+    fn new(redis: Redis, ttl: Duration) -> Self {
+        Self { redis, ttl, missed: Cache::builder().time_to_live(ttl).build() }
+    }
+
     /// Returns the position of the caller's latest write. An unknown position selects the primary.
     async fn find(&self, principal: Uuid) -> Position {
-        if self.has_missed(principal) {
+        if self.missed.contains_key(&principal) {
             return Position::UNREACHED;
         }
         let answer = match &self.redis {
@@ -201,7 +193,7 @@ impl StoredPositions {
         if self.try_store(principal, position).await {
             return;
         }
-        self.miss(principal);
+        self.missed.insert(principal, ());
         let positions = self.clone();
         tokio::spawn(async move {
             for number in 0..RETRIES {
@@ -211,25 +203,6 @@ impl StoredPositions {
                 }
             }
         });
-    }
-
-    /// Records that Redis may not know of a write.
-    fn miss(&self, principal: Uuid) {
-        let now = Instant::now();
-        let mut missed = self.missed.lock();
-        if missed.len() >= SWEEP_MIN_MISSED {
-            missed.retain(|_, until| now < *until);
-        }
-        missed.insert(principal, now + self.ttl);
-    }
-
-    fn has_missed(&self, principal: Uuid) -> bool {
-        let mut missed = self.missed.lock();
-        let is_missed = missed.get(&principal).is_some_and(|until| Instant::now() < *until);
-        if !is_missed {
-            missed.remove(&principal);
-        }
-        is_missed
     }
 
     /// Tries once, and returns whether the position is stored.

@@ -11,10 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame};
-use tokio::time::Sleep;
-use tonic::Status;
+use http_body::Body as _;
 
 use crate::{
     context::Context,
@@ -22,14 +19,14 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         extensions::{ArrivalTime, ResponseDeadline},
-        layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
+        layer::{Body, Middleware, Next, Request, ResponseFuture, polled, refuse, trailers},
         timeout,
     },
 };
 
 /// A middleware that opens the request's context, which holds the deadline.
 #[derive(Debug, Clone)]
-pub struct Deadline;
+pub(crate) struct Deadline;
 
 impl<S: Next> Middleware<S> for Deadline {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
@@ -48,8 +45,16 @@ impl<S: Next> Middleware<S> for Deadline {
             let Ok(mut response) = answer else { return refuse(Reason::DeadlineExceeded.into()).await };
             response.extensions_mut().insert(ResponseDeadline(deadline));
             if method.descriptor.is_server_streaming() {
-                let end = tokio::time::sleep_until((deadline + GRACE).into());
-                response = response.map(|body| Body::new(Bounded { body: Some(body), end: Box::pin(end) }));
+                let mut end = Box::pin(tokio::time::sleep_until((deadline + GRACE).into()));
+                let bounded = move |body: &mut Body, task: &mut Task<'_>| {
+                    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(task) {
+                        return Poll::Ready(frame);
+                    }
+                    ready!(end.as_mut().poll(task));
+                    *body = Body::empty();
+                    Poll::Ready(Some(trailers(&Error::new(Reason::DeadlineExceeded).into())))
+                };
+                response = response.map(|body| polled(body, bounded));
             }
             Ok(response)
         })
@@ -58,28 +63,3 @@ impl<S: Next> Middleware<S> for Deadline {
 
 /// The time in which a stream can end with a specific error.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// A stream that ends at its deadline.
-struct Bounded {
-    body: Option<Body>,
-    end: Pin<Box<Sleep>>,
-}
-
-impl HttpBody for Bounded {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        if let Poll::Ready(frame) = Pin::new(body).poll_frame(task) {
-            return Poll::Ready(frame);
-        }
-        ready!(self.end.as_mut().poll(task));
-        self.body = None;
-        Poll::Ready(Some(trailers(&Error::new(Reason::DeadlineExceeded).into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-}

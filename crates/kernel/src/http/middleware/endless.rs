@@ -36,9 +36,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The timeout of a stream's beginning, which is as soon as its first message has arrived.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A middleware that bounds the streams of methods without a policy.
 #[derive(Debug, Clone)]
-pub struct BoundEndless {
+pub(crate) struct BoundEndless {
     limiter: Limiter,
     draining: CancellationToken,
     streams: FairShare<Network>,
@@ -47,7 +46,7 @@ pub struct BoundEndless {
 
 impl BoundEndless {
     /// Creates a middleware whose streams end once `draining` is cancelled.
-    pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
+    pub(crate) fn new(limiter: Limiter, draining: CancellationToken) -> Self {
         let [streams, late_probes] = [(); 2].map(|()| FairShare::new(MAX_STREAMS, Rule::OfRest(NETWORK_SHARE_DIVISOR)));
         Self { limiter, draining, streams, late_probes }
     }
@@ -103,7 +102,6 @@ async fn probe(
     }
 }
 
-/// The response of a stream.
 struct Bounded {
     body: Body,
     limiter: Limiter,
@@ -117,7 +115,6 @@ struct Bounded {
 type NextFrame = Result<Frame<Bytes>, Status>;
 
 impl Bounded {
-    /// Returns the next frame, with the state after it; `None` after the end.
     async fn next(state: Option<Self>) -> Option<(NextFrame, Option<Self>)> {
         let mut this = state?;
         let frame = tokio::select! {

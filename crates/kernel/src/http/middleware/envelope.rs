@@ -20,14 +20,12 @@ use crate::{
 };
 
 /// The caller's timeout: decimal seconds (`2`, `1.5`), or a number with a unit (`2s`, `500ms`).
-pub static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+pub(crate) static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// The field of watch messages with the resume token.
 const RESUME_TOKEN: &str = "resume_token";
 
-/// Renders a status in the format of a method: the HTTP status, the media type and the body.
 fn render(method: Option<&Method>, reason: ReasonRef, status: &Status) -> (StatusCode, &'static str, Bytes) {
     let (http, kind, body) = match method.map(|method| method.error_format) {
         Some(ErrorFormat::Scim) => {
@@ -76,7 +74,6 @@ fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
     (http, body)
 }
 
-/// Renders a status with its reason as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
 fn envelope(reason: ReasonRef, status: &Status) -> Value {
     let facts = reason.facts();
     let details = status.get_error_details();
@@ -96,13 +93,12 @@ fn envelope(reason: ReasonRef, status: &Status) -> Value {
     } })
 }
 
-/// The REST representation of errors and responses.
 #[derive(Debug, Clone)]
-pub struct Envelope {
+pub(crate) struct Envelope {
     /// The policies, for media types and limits, and the reasons, for statuses.
-    pub contract: &'static Contract,
+    pub(crate) contract: &'static Contract,
     /// The largest request message in bytes, for methods whose policy sets none.
-    pub max_request_bytes: usize,
+    pub(crate) max_request_bytes: usize,
 }
 
 impl Envelope {
@@ -231,8 +227,7 @@ impl Dialect for Envelope {
     }
 }
 
-/// Converts a failure of the transcoder to an error of the catalogue.
-pub fn error(failure: Failure) -> Error {
+pub(crate) fn error(failure: Failure) -> Error {
     match failure {
         Failure::Malformed { field, message } => malformed(field, message),
         Failure::MethodNotAllowed { .. } => Error::new(Reason::MethodNotAllowed),
@@ -281,7 +276,7 @@ fn malformed(field: Option<String>, message: String) -> Error {
 }
 
 /// Builds an error response in the caller's protocol. The layers outside of the conversion to envelopes use it.
-pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
+pub(crate) fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
     let (reason, status) = (error.reason(), Status::from(error));
     let refusal = status.clone().into_http();
     if matches!(protocol, "rest" | "envoy") { response(None, reason, &status, refusal) } else { refusal }
@@ -289,7 +284,7 @@ pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::
 
 /// Builds the REST response of a status, with its reason, that did not pass the transcoder. It keeps the headers of `refusal`, except for
 /// those of gRPC.
-pub fn response(
+pub(crate) fn response(
     method: Option<&Method>,
     reason: ReasonRef,
     status: &Status,

@@ -20,7 +20,6 @@ pub(super) struct IsWatch;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IsStream;
 
-/// The principal that a response is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Principal(pub(super) Uuid);
 

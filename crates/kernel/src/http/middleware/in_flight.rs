@@ -34,7 +34,7 @@ use crate::{
 };
 use body::{BufferedBody, CountedBody};
 use unread::ResponseLimits;
-pub use unread::Unread;
+pub(crate) use unread::Unread;
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;
@@ -43,19 +43,18 @@ const WATCH_BYTES: usize = 4 << 10;
 
 /// A middleware that counts a request until its last byte, and bounds the memory of unread responses.
 #[derive(Debug, Clone)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     unread: Unread,
     requests: Gauge,
 }
 
 impl InFlight {
     /// Creates a middleware that counts unread responses in `unread`.
-    pub fn new(unread: Unread) -> Self {
+    pub(crate) fn new(unread: Unread) -> Self {
         Self { unread, requests: gauge!("mainstay_requests_in_flight") }
     }
 }
 
-/// Counts a request, for the metrics and for its connection, until it is dropped.
 #[derive(Debug)]
 struct InFlightGuard {
     requests: Gauge,
@@ -119,9 +118,8 @@ impl<S: Next> Middleware<S> for InFlight {
 /// A middleware that rejects callers with unread responses while memory is scarce (backpressure): a response costs more than
 /// its rejection, and would be cut off, too.
 #[derive(Debug, Clone)]
-pub struct ReadFirst {
-    /// The unread responses.
-    pub unread: Unread,
+pub(crate) struct ReadFirst {
+    pub(crate) unread: Unread,
 }
 
 impl<S: Next> Middleware<S> for ReadFirst {
@@ -136,7 +134,6 @@ impl<S: Next> Middleware<S> for ReadFirst {
     }
 }
 
-/// Returns whether a response is the outcome of a method that writes.
 fn reports_write(response: &Response) -> bool {
     let method = response.extensions().get::<&'static Method>();
     method.is_some_and(|method| method.effect == Effect::Write) && !is_watch(response)

@@ -22,11 +22,10 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The size of the head of a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
 
-/// A middleware that decompresses the messages of unary calls.
 #[derive(Debug, Clone)]
-pub struct InflateMessage {
+pub(crate) struct InflateMessage {
     /// The limit in bytes for methods whose policy has none.
-    pub default: usize,
+    pub(crate) default: usize,
 }
 
 impl<S: Next> Middleware<S> for InflateMessage {
@@ -60,9 +59,8 @@ fn encoding(headers: &HeaderMap) -> Option<CompressionEncoding> {
 }
 
 /// Reads the one message of a call.
-///
-/// # Errors
-/// The errors of tonic, without a reason: the message is too large, or cannot be decompressed; and the errors of the body.
+/// Errors: the errors of tonic, without a reason: the message is too large, or cannot be decompressed; and the errors
+/// of the body.
 async fn inflate(body: Body, encoding: CompressionEncoding, limit: usize) -> Result<Body, Status> {
     let mut messages = Streaming::new_request(Undecoded, body, Some(encoding), Some(limit));
     let Some(message) = messages.message().await? else { return Ok(Body::empty()) };
@@ -77,7 +75,6 @@ async fn inflate(body: Body, encoding: CompressionEncoding, limit: usize) -> Res
     Ok(Body::new(Full::new(inflated.freeze())))
 }
 
-/// Returns a message without decoding it.
 struct Undecoded;
 
 impl Decoder for Undecoded {

@@ -10,6 +10,9 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
 use tower::{Layer, Service};
 
 /// The body of every request and response.
@@ -62,17 +65,52 @@ impl<T: Middleware<S>, S: Next> Service<Request> for MiddlewareService<T, S> {
 
 /// Responds with an error without calling the next service.
 pub fn refuse(error: crate::error::Error) -> ResponseFuture {
-    Box::pin(std::future::ready(Ok(tonic::Status::from(error).into_http())))
+    Box::pin(std::future::ready(Ok(Status::from(error).into_http())))
 }
 
 /// Returns the trailers that end a gRPC body with a status.
 ///
 /// # Errors
 /// The status itself, if it can't be encoded in headers.
-pub fn trailers(status: &tonic::Status) -> Result<http_body::Frame<bytes::Bytes>, tonic::Status> {
+pub fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     let mut trailers = http::HeaderMap::new();
     status.add_header(&mut trailers)?;
-    Ok(http_body::Frame::trailers(trailers))
+    Ok(Frame::trailers(trailers))
+}
+
+/// What polling a body for a frame returns.
+pub(crate) type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
+/// Returns a body whose frames `poll` takes from the inner body. The end and the size are those of the inner body,
+/// which `poll` may replace by an empty one.
+pub(crate) fn polled<F>(body: Body, poll: F) -> Body
+where
+    F: FnMut(&mut Body, &mut Context<'_>) -> PolledFrame + Send + Unpin + 'static,
+{
+    Body::new(PolledBody { body, poll })
+}
+
+struct PolledBody<F> {
+    body: Body,
+    poll: F,
+}
+
+impl<F: FnMut(&mut Body, &mut Context<'_>) -> PolledFrame + Unpin> http_body::Body for PolledBody<F> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> PolledFrame {
+        let Self { body, poll } = &mut *self;
+        poll(body, context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The next service in the stack.

@@ -15,7 +15,7 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 /// A middleware that rewrites errors without details.
 #[derive(Debug, Clone)]
-pub struct MapTonicErrors;
+pub(crate) struct MapTonicErrors;
 
 impl<S: Next> Middleware<S> for MapTonicErrors {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {

@@ -21,18 +21,15 @@ const NO_CALLS: [StatusCode; 3] =
 
 /// A middleware that adds the `&'static Method` to request and response, and the clock to the request, as extensions.
 #[derive(Debug, Clone)]
-pub struct FindMethod {
+pub(crate) struct FindMethod {
     policies: &'static Policies,
-    /// The reasons, which determine the status of a response.
     catalogue: &'static Catalogue,
-    /// The clock of the rules about the present time.
     clock: Clock,
     deprecated_calls: DeprecatedCalls,
 }
 
 impl FindMethod {
-    /// Creates the middleware of an application.
-    pub fn new(app: &App) -> Self {
+    pub(crate) fn new(app: &App) -> Self {
         let (policies, catalogue) = (&app.contract.policies, &app.contract.catalogue);
         Self { policies, catalogue, clock: app.clock.clone(), deprecated_calls: DeprecatedCalls::new(app) }
     }

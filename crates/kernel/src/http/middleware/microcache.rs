@@ -31,17 +31,16 @@ use crate::{
 };
 
 /// How long a response is reused. The staleness bound of the cache increases by as much.
-pub const REUSE: Duration = Duration::from_secs(1);
+pub(crate) const REUSE: Duration = Duration::from_secs(1);
 /// The memory of all responses, in bytes. Anonymous callers choose the keys.
 const MAX_BYTES: u64 = 8 << 20;
-/// The largest cached response, in bytes.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 /// The memory of a response besides its body and its key, in bytes.
 const OVERHEAD: usize = 1 << 10;
 
 /// A middleware that reuses responses of public methods.
 #[derive(Debug, Clone)]
-pub struct Microcache {
+pub(crate) struct Microcache {
     cache: Cache,
     rules: &'static RuleTable,
     responses: sync::Cache<String, Arc<CachedResponse>>,
@@ -50,7 +49,6 @@ pub struct Microcache {
 
 #[derive(Debug)]
 struct CachedResponse {
-    /// The generation of the cache before the call.
     generation: u64,
     called_at: Instant,
     method: &'static Method,
@@ -61,7 +59,7 @@ struct CachedResponse {
 impl Microcache {
     /// Makes a middleware for responses that are made of values of `cache`, or that may be outdated by [`REUSE`]. `rules` has
     /// the methods of the requests.
-    pub fn new(cache: Cache, rules: &'static RuleTable) -> Self {
+    pub(crate) fn new(cache: Cache, rules: &'static RuleTable) -> Self {
         let weight = |key: &String, cached: &Arc<CachedResponse>| {
             u32::try_from(key.len() + cached.body.len() + OVERHEAD).unwrap_or(u32::MAX)
         };
@@ -146,7 +144,6 @@ fn key(request: &Request, rules: &RuleTable) -> Option<String> {
     Some(key)
 }
 
-/// The system parameter that selects the format of a response.
 const FORMAT: [&str; 2] = ["alt", "$alt"];
 
 /// Returns the parameters of a query that name a field of the request or a format, each after `?`, which no path contains.
@@ -160,7 +157,6 @@ fn known_parameters<'u>(uri: &'u Uri, rules: &RuleTable) -> impl Iterator<Item =
     uri.query().unwrap_or_default().split('&').filter(is_known).map(|pair| format!("?{pair}"))
 }
 
-/// Returns whether a dotted path of names leads to a field.
 fn has_field(message: &MessageDescriptor, path: &str) -> bool {
     let (first, rest) = path.split_once('.').unzip();
     let first = first.unwrap_or(path);
@@ -169,7 +165,6 @@ fn has_field(message: &MessageDescriptor, path: &str) -> bool {
     field.is_some() && rest.is_none_or(|rest| inner(rest).unwrap_or_default())
 }
 
-/// Returns the method of a response that may be cached.
 fn public_method(response: &Response) -> Option<&'static Method> {
     let method = response.extensions().get::<&'static Method>().copied()?;
     let public = method.public_cache.as_ref()?;

@@ -26,15 +26,15 @@ use crate::{
 };
 
 /// The header by which Envoy marks a transcoded call. Its value is the HTTP method of the REST request.
-pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
+pub(crate) const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
 /// The HTTP status of a transcoded response, which Envoy applies.
-pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
+pub(crate) const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
 
 /// The path and the query of a request that Envoy has transcoded.
 const X_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 
 /// Removes a forged mark. Without a trusted proxy in front, no mark is genuine.
-pub fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request {
+pub(crate) fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request {
     if !behind_proxy {
         request.headers_mut().remove(X_TRANSCODED);
     }
@@ -43,10 +43,7 @@ pub fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request 
 
 /// Checks that an HTTP/1.1 request has exactly one valid host (RFC 9112, section 3.2), because a proxy may have routed
 /// it by another one.
-///
-/// # Errors
-/// `MALFORMED_REQUEST`.
-pub fn check_host(request: &Request) -> Result<(), Error> {
+pub(crate) fn check_host(request: &Request) -> Result<(), Error> {
     if request.version() != Version::HTTP_11 {
         return Ok(());
     }
@@ -60,10 +57,7 @@ pub fn check_host(request: &Request) -> Result<(), Error> {
 
 /// Checks that the body of an HTTP/1.1 request has no transfer coding but `chunked`. A proxy that decodes another one, such
 /// as `gzip`, would see another body (RFC 9112, section 6.1).
-///
-/// # Errors
-/// `MALFORMED_REQUEST`.
-pub fn check_transfer_coding(request: &Request) -> Result<(), Error> {
+pub(crate) fn check_transfer_coding(request: &Request) -> Result<(), Error> {
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
@@ -73,7 +67,7 @@ pub fn check_transfer_coding(request: &Request) -> Result<(), Error> {
 }
 
 /// Returns `grpc`, `grpc-web`, `envoy` or `rest`.
-pub fn name(request: &Request) -> &'static str {
+pub(crate) fn name(request: &Request) -> &'static str {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if content_type.starts_with(b"application/grpc-web") {
         "grpc-web"
@@ -86,7 +80,7 @@ pub fn name(request: &Request) -> &'static str {
 
 /// Removes the parameters of the media type of gRPC-Web, such as `charset`, which have no meaning. The layer of gRPC-Web
 /// compares the whole header.
-pub fn remove_parameters(request: &mut Request) {
+pub(crate) fn remove_parameters(request: &mut Request) {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split_once(';'));
     if let Some(bare) = kind.and_then(|(bare, _)| HeaderValue::from_str(bare.trim()).ok()) {
         request.headers_mut().insert(CONTENT_TYPE, bare);
@@ -94,27 +88,25 @@ pub fn remove_parameters(request: &mut Request) {
 }
 
 /// Returns whether the caller speaks REST, directly or through Envoy.
-pub fn is_rest(request: &Request) -> bool {
+pub(crate) fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
 }
 
 /// Returns whether the request is a health check of a load balancer, exempt from limits, load shedding and logs.
-pub fn is_probe(request: &Request) -> bool {
+pub(crate) fn is_probe(request: &Request) -> bool {
     matches!(request.uri().path(), "/livez" | "/readyz" | "/grpc.health.v1.Health/Check")
 }
 
 /// Converts the headers of a REST request through Envoy to gRPC metadata, as the in-process transcoder does.
-///
-/// # Errors
-/// The requested timeout is invalid.
-pub fn headers_to_metadata(request: &mut Request) -> Result<(), Error> {
+/// Errors: the requested timeout is invalid.
+pub(crate) fn headers_to_metadata(request: &mut Request) -> Result<(), Error> {
     let metadata = grpc_metadata(request.headers(), Some(&envelope::REQUEST_TIMEOUT));
     *request.headers_mut() = metadata.map_err(envelope::error)?;
     Ok(())
 }
 
 /// Returns the HTTP status of a response, in any protocol.
-pub fn status(catalogue: &Catalogue, response: &Response) -> StatusCode {
+pub(crate) fn status(catalogue: &Catalogue, response: &Response) -> StatusCode {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => status::reason(catalogue, &status).facts().http,
         _ => response.extensions().get::<HttpStatus>().map_or(response.status(), |status| status.0),
@@ -123,9 +115,8 @@ pub fn status(catalogue: &Catalogue, response: &Response) -> StatusCode {
 
 /// A middleware that reports the HTTP status of a transcoded response to Envoy.
 #[derive(Debug, Clone)]
-pub struct EnvoyStatusHeader {
-    /// The reasons, which determine the status.
-    pub catalogue: &'static Catalogue,
+pub(crate) struct EnvoyStatusHeader {
+    pub(crate) catalogue: &'static Catalogue,
 }
 
 impl<S: Next> Middleware<S> for EnvoyStatusHeader {
@@ -143,17 +134,15 @@ impl<S: Next> Middleware<S> for EnvoyStatusHeader {
     }
 }
 
-/// Returns whether a response is in gRPC.
-pub fn is_grpc(response: &Response) -> bool {
+pub(crate) fn is_grpc(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// A middleware that adapts responses for REST callers: an error of an inner layer becomes the error envelope, a 204 loses
 /// its body, and a redirection to the new URL of a resource keeps the query.
 #[derive(Debug, Clone)]
-pub struct RestErrorResponse {
-    /// The reasons, which determine the status.
-    pub catalogue: &'static Catalogue,
+pub(crate) struct RestErrorResponse {
+    pub(crate) catalogue: &'static Catalogue,
 }
 
 impl<S: Next> Middleware<S> for RestErrorResponse {

@@ -27,16 +27,15 @@ use crate::{
 use headers::{describe, refusal};
 use pending_charges::PendingCharges;
 
-pub use headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
-pub use pending_charges::Credentials;
+pub(crate) use pending_charges::Credentials;
 
 /// A middleware that limits the requests of one address.
 #[derive(Debug, Clone)]
-pub struct AddressLimit {
+pub(crate) struct AddressLimit {
     /// The limiter.
-    pub limiter: Limiter,
+    pub(crate) limiter: Limiter,
     /// Shared with the [`PrincipalLimit`] of the stack.
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
 }
 
 impl<S: Next> Middleware<S> for AddressLimit {
@@ -103,11 +102,11 @@ impl Drop for DueCharges {
 ///
 /// Sign-in attempts have no principal; their operation limits them with [`Limiter::attempt`].
 #[derive(Debug, Clone)]
-pub struct PrincipalLimit {
+pub(crate) struct PrincipalLimit {
     /// The limiter.
-    pub limiter: Limiter,
+    pub(crate) limiter: Limiter,
     /// Shared with the [`AddressLimit`] of the stack.
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
 }
 
 impl<S: Next> Middleware<S> for PrincipalLimit {

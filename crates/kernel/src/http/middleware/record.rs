@@ -19,7 +19,6 @@ pub(super) struct Record {
     pub(super) caller: OnceLock<Caller>,
 }
 
-/// Adds a record to a request.
 pub(super) fn attach(request: &mut Request) -> Arc<Record> {
     let record = Arc::<Record>::default();
     request.extensions_mut().insert(record.clone());
@@ -38,7 +37,6 @@ pub(super) fn caller(request: &Request, caller: &Caller) {
     set(request, |record| &record.caller, caller.clone());
 }
 
-/// Returns the record of a request.
 pub(super) fn of(request: &Request) -> Option<Arc<Record>> {
     request.extensions().get().cloned()
 }

@@ -1,22 +1,16 @@
 //! Assigns an id to every request, for its logs, its response and its errors.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context as Task, Poll},
-};
+use std::{pin::Pin, sync::Arc};
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use tonic::Status;
+use http_body::Body as _;
 
 use crate::{
     alert::Alerts,
     clock::Clock,
     context::Context,
     contract::lists::Lists,
-    http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
+    http::middleware::layer::{Middleware, Next, Request, ResponseFuture, polled},
     id,
     telemetry::traces,
 };
@@ -26,15 +20,12 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A middleware that opens the context of a request, and adds it as an extension. The id is the caller's, if acceptable, or
 /// generated.
 #[derive(Debug, Clone)]
-pub struct AssignRequestId {
-    /// The clock for UUIDv7.
-    pub clock: Clock,
+pub(crate) struct AssignRequestId {
+    pub(crate) clock: Clock,
     /// The domain of the reasons of errors, if the operator has set one.
-    pub error_domain: Option<Arc<str>>,
-    /// The bounds of the lists in requests.
+    pub(crate) error_domain: Option<Arc<str>>,
     pub(crate) lists: &'static Lists,
-    /// The alerts of the server.
-    pub alerts: Alerts,
+    pub(crate) alerts: Alerts,
 }
 
 impl<S: Next> Middleware<S> for AssignRequestId {
@@ -55,38 +46,15 @@ impl<S: Next> Middleware<S> for AssignRequestId {
             let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, header);
             Ok(match of_body {
-                Some(context) => response.map(|body| Body::new(InContext { context, body })),
+                // Later errors have the domain of the context, too.
+                Some(context) => response
+                    .map(|body| polled(body, move |body, task| context.enter(|| Pin::new(body).poll_frame(task)))),
                 None => response,
             })
         })
     }
 }
 
-/// A body whose errors have the domain of the request's context.
-struct InContext {
-    context: Context,
-    body: Body,
-}
-
-impl HttpBody for InContext {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Self { context, body } = &mut *self;
-        context.enter(|| Pin::new(body).poll_frame(task))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// Returns whether the id is short and cannot forge a log line.
 fn is_acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }
@@ -97,6 +65,7 @@ mod tests {
 
     use futures_util::stream;
     use http_body_util::{BodyExt as _, StreamBody};
+    use tonic::Status;
     use tonic_types::StatusExt as _;
     use tower::{Layer as _, Service as _};
 
@@ -104,7 +73,7 @@ mod tests {
     use crate::{
         contract::Contract,
         error::{Error, Reason},
-        http::middleware::layer::{MiddlewareLayer, trailers},
+        http::middleware::layer::{Body, MiddlewareLayer, trailers},
     };
 
     /// The body of a stream is read after its response has begun.

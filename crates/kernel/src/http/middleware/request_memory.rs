@@ -15,16 +15,15 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use tonic::Status;
+use http_body::Body as _;
 
 use super::{
-    layer::{Body, Middleware, Next, Request, ResponseFuture, refuse},
+    layer::{Body, Middleware, Next, Request, ResponseFuture, polled, refuse},
     protocol, rate_limit,
 };
 use crate::{
@@ -40,14 +39,14 @@ const SMALL: usize = 16 << 10;
 
 /// A middleware that rejects a body for which no memory is left. Clones share the memory.
 #[derive(Debug, Clone)]
-pub struct BoundRequestMemory {
+pub(crate) struct BoundRequestMemory {
     memory: FairShare<Network>,
     contract: &'static Contract,
 }
 
 impl BoundRequestMemory {
     /// Allows `bytes` for all bodies, a quarter of them for one network.
-    pub fn new(bytes: usize, contract: &'static Contract) -> Self {
+    pub(crate) fn new(bytes: usize, contract: &'static Contract) -> Self {
         Self { memory: FairShare::new(bytes, Rule::OfRest(RECEIVED_SHARE_DIVISOR)), contract }
     }
 }
@@ -65,7 +64,7 @@ impl<S: Next> Middleware<S> for BoundRequestMemory {
             is_refused: AtomicBool::new(false),
         });
         let own = memory.clone();
-        let response = next.run(request.map(|body| Body::new(CountingBody { body, bytes: 0, memory: own })));
+        let response = next.run(request.map(|body| counted(body, own)));
         Box::pin(async move {
             // The memory stays reserved until there is a response.
             let response = response.await;
@@ -100,54 +99,30 @@ struct MemoryUse {
 }
 
 impl MemoryUse {
-    /// Returns whether there is memory for `more` bytes.
     fn add(&self, more: usize) -> bool {
         self.share.get_or_init(|| self.memory.count(self.network, 0, ())).add(more).is_ok()
     }
 }
 
-/// A body whose bytes are counted as they are read.
-struct CountingBody {
-    body: Body,
-    bytes: usize,
-    memory: Arc<MemoryUse>,
-}
-
-impl CountingBody {
-    /// Counts bytes that were read. Returns whether there is memory for them.
-    fn count(&mut self, more: usize) -> bool {
-        let before = self.bytes;
-        self.bytes += more;
-        let due = match (before <= SMALL, self.bytes <= SMALL) {
-            (_, true) => 0,
-            (true, false) => self.bytes,
-            (false, false) => more,
-        };
-        due == 0 || self.memory.add(due)
-    }
-}
-
-impl HttpBody for CountingBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+/// Counts the bytes of a body as they are read.
+fn counted(body: Body, memory: Arc<MemoryUse>) -> Body {
+    let mut total = 0;
+    polled(body, move |body, context| {
+        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
         let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-        if self.count(bytes) {
+        let before = total;
+        total += bytes;
+        let due = match (before <= SMALL, total <= SMALL) {
+            (_, true) => 0,
+            (true, false) => total,
+            (false, false) => bytes,
+        };
+        if due == 0 || memory.add(due) {
             return Poll::Ready(frame);
         }
         metrics::counter!("mainstay_requests_shed_total").increment(1);
-        self.memory.is_refused.store(true, Ordering::Relaxed);
-        self.body = Body::empty();
+        memory.is_refused.store(true, Ordering::Relaxed);
+        *body = Body::empty();
         Poll::Ready(Some(Err(Error::new(Reason::Overloaded).into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    })
 }

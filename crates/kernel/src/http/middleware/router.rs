@@ -23,20 +23,19 @@ use crate::{
 
 /// Returns the first path segments of the contract's routes, as prefixes: `/api`. The prefix is empty for a rule that
 /// begins with a variable, which matches any path.
-pub fn prefixes(rules: &RuleTable) -> Arc<[String]> {
+pub(crate) fn prefixes(rules: &RuleTable) -> Arc<[String]> {
     let templates = rules.routes().map(|route| route.template.to_string());
     let prefix = |template: String| first_segment(&template).map_or_else(String::new, |first| format!("/{first}"));
     templates.map(prefix).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Returns whether a path equals a prefix or is below it.
 fn is_within(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns whether a route of the contract shadows a page, judged by the first segments of both paths. A page whose
 /// first segment is a variable keeps all paths without a route.
-pub fn hides(template: &str, page: &str) -> bool {
+pub(crate) fn hides(template: &str, page: &str) -> bool {
     let first = first_segment(template);
     first.is_none() || first == first_segment(page)
 }
@@ -52,19 +51,15 @@ fn first_segment(path: &str) -> Option<String> {
     (!pattern.starts_with('*')).then(|| pattern.replace('}', ""))
 }
 
-/// Dispatches requests to the services below.
 #[derive(Debug, Clone)]
-pub struct Router<G, W, P, R> {
+pub(crate) struct Router<G, W, P, R> {
     /// The path prefixes of REST; all other paths are pages.
-    pub prefixes: Arc<[String]>,
-    /// Native gRPC.
-    pub grpc: G,
-    /// gRPC-Web.
-    pub grpc_web: W,
+    pub(crate) prefixes: Arc<[String]>,
+    pub(crate) grpc: G,
+    pub(crate) grpc_web: W,
     /// Probes, keys and documents.
-    pub pages: P,
-    /// REST.
-    pub rest: R,
+    pub(crate) pages: P,
+    pub(crate) rest: R,
 }
 
 impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R> {

@@ -42,9 +42,8 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// One network has at most all places of late bodies divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 8;
 
-/// A middleware that limits the concurrent requests.
 #[derive(Debug, Clone)]
-pub struct Shed {
+pub(crate) struct Shed {
     queue: AdmissionQueue,
     late: FairShare<Network>,
     /// The rejections that may still be held.
@@ -54,7 +53,7 @@ pub struct Shed {
 impl Shed {
     /// Runs at most `max_in_flight` requests at once, and as many of them as `database` can serve. Half as many
     /// more may wait for late bodies. At most `max_connections` rejections are held.
-    pub fn new(max_in_flight: usize, max_connections: usize, database: Database) -> Self {
+    pub(crate) fn new(max_in_flight: usize, max_connections: usize, database: Database) -> Self {
         Self {
             queue: AdmissionQueue::new(max_in_flight, move || database.waits()),
             late: FairShare::new(max_in_flight.div_ceil(2), Rule::OfRest(NETWORK_SHARE_DIVISOR)),
@@ -106,7 +105,6 @@ fn begin(request: Request, turn: Turn, terms: Terms) -> (Request, EndOnDrop) {
     (request.map(arriving), EndOnDrop(turn))
 }
 
-/// Ends a turn, also if the caller disconnects.
 struct EndOnDrop(SharedTurn);
 
 impl Drop for EndOnDrop {

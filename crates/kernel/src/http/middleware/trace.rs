@@ -35,9 +35,8 @@ use series::{Kind, SemanticLabels};
 
 /// A middleware that opens the span, and writes the line at its end.
 #[derive(Debug, Clone)]
-pub struct Trace {
-    /// The routes, and the reasons, which determine the status.
-    pub contract: &'static Contract,
+pub(crate) struct Trace {
+    pub(crate) contract: &'static Contract,
 }
 
 impl<S: Next> Middleware<S> for Trace {
@@ -74,7 +73,6 @@ impl<S: Next> Middleware<S> for Trace {
 }
 
 impl Trace {
-    /// Returns the template of a REST request's path.
     fn route(&self, request: &Request) -> Option<&'static str> {
         let route = self.contract.rules.route(request.method(), request.uri().path());
         route.map(|route| route.pattern.as_str())
@@ -103,7 +101,6 @@ fn caller_trace(headers: &HeaderMap) -> Option<&str> {
     traceparent.filter(|text| traces::is_traceparent(text)).and_then(|text| text.get(3..35))
 }
 
-/// The maximum length of a path in the log.
 const MAX_PATH_CHARS: usize = 200;
 /// The most characters and digits of a path segment that counts as a word; a longer one may be a token or an id.
 const MAX_WORD_CHARS: usize = 24;
@@ -165,14 +162,16 @@ const GRPC_CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The labels of a request's metrics under OpenTelemetry's semantic conventions.
 fn semantic_labels(line: &Line, response: &Response) -> SemanticLabels {
     if line.protocol == "rest" {
         return SemanticLabels::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
     }
     let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-    let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
-    SemanticLabels::Rpc { method: line.rpc_method(), code }
+    SemanticLabels::Rpc { method: line.rpc_method(), code: grpc_code(code) }
+}
+
+pub(crate) fn grpc_code(code: Code) -> &'static str {
+    GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN")
 }
 
 #[cfg(test)]

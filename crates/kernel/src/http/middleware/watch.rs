@@ -27,17 +27,14 @@ use crate::{
 };
 
 /// The maximum number of watches of all callers.
-pub const MAX_WATCHES: usize = 10_000;
-/// The maximum number of watches of one caller.
+pub(crate) const MAX_WATCHES: usize = 10_000;
 const MAX_PER_PRINCIPAL: usize = 32;
-/// The interval between two checks of access.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of consecutive checks that may fail because Postgres is unavailable, as during a failover.
 const MAX_FAILED_CHECKS: usize = 2;
 
-/// A middleware that bounds watches.
 #[derive(Debug, Clone)]
-pub struct BoundWatch {
+pub(crate) struct BoundWatch {
     authenticator: Arc<dyn Authenticator>,
     draining: CancellationToken,
     open: FairShare<Uuid>,
@@ -45,7 +42,7 @@ pub struct BoundWatch {
 
 impl BoundWatch {
     /// Creates a middleware whose watches end once `draining` is cancelled.
-    pub fn new(authenticator: Arc<dyn Authenticator>, draining: CancellationToken) -> Self {
+    pub(crate) fn new(authenticator: Arc<dyn Authenticator>, draining: CancellationToken) -> Self {
         // The series exists from the start.
         gauge!("mainstay_watches").increment(0);
         let open = FairShare::new(MAX_WATCHES, Rule::Fixed(MAX_PER_PRINCIPAL));
@@ -105,7 +102,6 @@ async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String, 
     }
 }
 
-/// Counts a watch until it is dropped.
 struct Place {
     _share: Share<Uuid>,
 }
@@ -145,7 +141,6 @@ impl Drop for Outcome {
 }
 
 impl Watched {
-    /// Returns the next frame, with the state after it; `None` after the end.
     async fn next(state: Option<Self>) -> Option<(Result<Frame<Bytes>, Status>, Option<Self>)> {
         let mut this = state?;
         let (outcome, error) = tokio::select! {

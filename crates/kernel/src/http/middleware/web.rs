@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Response headers that scripts may read.
-pub const EXPOSED_HEADERS: [&str; 15] = [
+pub(crate) const EXPOSED_HEADERS: [&str; 15] = [
     "x-request-id",
     "content-disposition",
     "etag",
@@ -39,7 +39,7 @@ pub const EXPOSED_HEADERS: [&str; 15] = [
 ];
 
 /// Request headers that scripts may send.
-pub const ALLOWED_HEADERS: [&str; 16] = [
+pub(crate) const ALLOWED_HEADERS: [&str; 16] = [
     "authorization",
     "content-type",
     "idempotency-key",
@@ -58,14 +58,14 @@ pub const ALLOWED_HEADERS: [&str; 16] = [
     "x-user-agent",
 ];
 
-/// HTTP methods that scripts may use.
-pub const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+pub(crate) const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// The time for which a browser may cache a preflight response.
-pub const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+pub(crate) const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// Builds CORS from an allow-list. Browsers withhold responses from any other origin.
-pub fn cors(origins: &[String]) -> CorsLayer {
+pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
@@ -76,13 +76,12 @@ pub fn cors(origins: &[String]) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// The media types of responses that are compressed.
 const COMPRESSED: [&str; 7] =
     ["application/atom+xml", "application/json", "text/css", "text/csv", "text/html", "text/javascript", "text/plain"];
 
 /// Compresses JSON and text. gRPC compresses by itself, and a compressor would delay the events of a stream in its
 /// buffer. Responses with `no-transform` are precompressed.
-pub fn compression() -> CompressionLayer<impl Predicate> {
+pub(crate) fn compression() -> CompressionLayer<impl Predicate> {
     let compressible = |_: StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = text(header::CONTENT_TYPE);
@@ -94,7 +93,7 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
 
 /// Ignores that a caller refuses the plain form. RFC 9110, section 12.5.3, leaves that to the server; [`CompressionLayer`]
 /// would replace the status by 406 after the call has run.
-pub fn accept_identity(mut request: Request) -> Request {
+pub(crate) fn accept_identity(mut request: Request) -> Request {
     let refuses = |element: &str| {
         let Some((coding, weight)) = element.split_once(';') else { return false };
         let (coding, weight) = (coding.trim(), weight.trim());
@@ -120,7 +119,7 @@ pub fn accept_identity(mut request: Request) -> Request {
 /// It must be outside of compression, because a strong entity tag identifies the encoded bytes (RFC 9110, section
 /// 8.8.3.3).
 #[derive(Debug, Clone)]
-pub struct Conditional;
+pub(crate) struct Conditional;
 
 impl<S: Next> Middleware<S> for Conditional {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
@@ -206,9 +205,9 @@ fn without_cors(headers: &mut HeaderMap) {
 
 /// A middleware that adds the security headers for browsers.
 #[derive(Debug, Clone)]
-pub struct SecurityHeaders {
+pub(crate) struct SecurityHeaders {
     /// Whether the listener has TLS. A proxy that terminates TLS sets HSTS itself.
-    pub tls: bool,
+    pub(crate) tls: bool,
 }
 
 impl<S: Next> Middleware<S> for SecurityHeaders {

@@ -4,7 +4,6 @@ use prost_reflect::{
     EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 
-/// A descriptor that can have a comment.
 pub(crate) trait Commented {
     /// Returns the comment on one line; empty if there is none.
     fn comment(&self) -> String;
@@ -32,7 +31,6 @@ pub(crate) fn enumeration(values: &EnumDescriptor, is_shown: impl Fn(i32) -> boo
     text
 }
 
-/// Returns the leading comment at a path in a file, as in `SourceCodeInfo`.
 fn find(file: &FileDescriptor, path: &[i32]) -> String {
     let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|info| &info.location);
     let comment =
@@ -40,7 +38,6 @@ fn find(file: &FileDescriptor, path: &[i32]) -> String {
     comment.map(reflow).unwrap_or_default()
 }
 
-/// Joins lines that were wrapped in the source file.
 fn reflow(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -12,33 +12,28 @@ use crate::{
         reason::Catalogued,
     },
     http::{
-        middleware::envelope::scim_status,
+        middleware::{envelope::scim_status, trace::grpc_code},
         openapi::{
             examples::REQUEST_ID,
-            headers::{add_header, common_headers},
+            responses::{add_header, common_headers},
             schema::{Schemas, reference},
         },
     },
 };
 
-/// The properties of an operation that determine its errors.
 pub(crate) struct Traits<'a> {
     pub(crate) policy: &'a Method,
-    /// The comment, which lists the specific reasons of the operation.
     pub(crate) comment: &'a str,
     /// Whether `Accept` selects the form of the response.
     pub(crate) negotiates: bool,
-    /// Whether the operation only reads.
     pub(crate) reads: bool,
     pub(crate) names_resource: bool,
     pub(crate) takes_body: bool,
     /// Whether the request has fields that can be invalid.
     pub(crate) takes_fields: bool,
-    /// A field with a rule, and the message of its violation.
     pub(crate) violation: Option<(String, String)>,
 }
 
-/// The shared error responses of all operations.
 const EVERYWHERE: [(&str, &[Reason]); 5] = [
     ("BadRequest", &[Reason::MalformedRequest]),
     ("TooManyRequests", &[Reason::RateLimitExceeded]),
@@ -47,7 +42,6 @@ const EVERYWHERE: [(&str, &[Reason]); 5] = [
     ("GatewayTimeout", &[Reason::DeadlineExceeded]),
 ];
 
-/// The shared error responses of many operations.
 const SHARED: [(&str, &[Reason]); 7] = [
     ("Unauthorized", &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]),
     ("Forbidden", &[Reason::PermissionDenied, Reason::SecondFactorRequired]),
@@ -58,7 +52,6 @@ const SHARED: [(&str, &[Reason]); 7] = [
     ("UnsupportedMediaType", &[Reason::UnsupportedMediaType]),
 ];
 
-/// Returns the reasons with which an operation can fail, by status.
 pub(crate) fn of(catalogue: &Catalogue, traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     let policy = traits.policy;
     let is_granted = policy.access == Access::Granted;
@@ -132,7 +125,6 @@ fn scim_response(reasons: &[ReasonRef], violation: Option<&(String, String)>) ->
     response
 }
 
-/// Returns the shared responses.
 pub(crate) fn components() -> Map<String, Value> {
     let shared = EVERYWHERE.iter().chain(&SHARED);
     shared.map(|(name, reasons)| ((*name).to_owned(), inline_response(&refs(reasons), None))).collect()
@@ -167,7 +159,6 @@ fn inline_response(reasons: &[ReasonRef], violation: Option<&(String, String)>) 
     })
 }
 
-/// Returns an example envelope for a reason.
 pub(crate) fn example(reason: impl Catalogued, violation: Option<&(String, String)>) -> Value {
     let reason = ReasonRef::new(reason);
     let facts = reason.facts();
@@ -188,7 +179,6 @@ pub(crate) fn example(reason: impl Catalogued, violation: Option<&(String, Strin
     } })
 }
 
-/// Adds the schemas of the envelope and the error codes.
 pub(crate) fn describe(schemas: &mut Schemas, envelope: Value) {
     let facts: Vec<_> = schemas.contract.catalogue.iter().map(ReasonRef::facts).collect();
     let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
@@ -204,7 +194,6 @@ pub(crate) fn describe(schemas: &mut Schemas, envelope: Value) {
     schemas.add("ErrorEnvelope", envelope);
 }
 
-/// Returns the error catalogue: every code with its facts.
 pub(crate) fn list(catalogue: &Catalogue) -> Value {
     let entry = |reason: ReasonRef| {
         let facts = reason.facts();
@@ -212,7 +201,7 @@ pub(crate) fn list(catalogue: &Catalogue) -> Value {
             "code": facts.code,
             "domain": facts.domain,
             "http": facts.http.as_u16(),
-            "grpc": grpc_name(facts.grpc),
+            "grpc": grpc_code(facts.grpc),
             "retryable": facts.retryable,
             "summary": facts.summary,
         })
@@ -220,16 +209,4 @@ pub(crate) fn list(catalogue: &Catalogue) -> Value {
     let mut reasons: Vec<_> = catalogue.iter().collect();
     reasons.sort_by_key(|reason| reason.facts().http.as_u16());
     reasons.into_iter().map(entry).collect()
-}
-
-/// Returns the name of a gRPC code in the spelling of the specification.
-fn grpc_name(code: tonic::Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
 }

@@ -1,23 +1,21 @@
 //! Realistic examples: those of the modules for their fields, and a table of common names of fields.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value as Protobuf};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     contract::proto::buf::validate::field_rules::Type,
-    http::openapi::{rules, side::Side},
+    http::openapi::{rules, schema::Side},
 };
-
-const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
 
 /// The id in a field without an example of a module.
 const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
 
 /// The id in the `X-Request-Id` of responses and the `requestId` of errors.
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
-
-/// A resume token.
-const RESUME_TOKEN: &str = "AYCw3dUGgeD4tBoAMmE3YjRjOWQ4ZTBm";
 
 /// A module's example of a field.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,34 +36,23 @@ impl<T: Into<Value>> From<T> for Example {
 /// messages of the module's own packages, those with its name as a segment.
 pub type Examples = fn(message: &str, field: &str) -> Option<Example>;
 
-/// The examples of the modules, each with the name of its module.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ExampleTable(pub(crate) Vec<(&'static str, Examples)>);
 
-/// Returns the example of a common field.
+/// Common examples.
+#[derive(Deserialize)]
+struct Common {
+    /// By the name of the field; `null` omits it.
+    fields: HashMap<String, Option<Value>>,
+    /// Of raw bodies, by their media types.
+    files: HashMap<String, String>,
+}
+
+static COMMON: LazyLock<Common> =
+    LazyLock::new(|| serde_json::from_str(include_str!("examples.json")).expect("the file is part of the program"));
+
 fn by_name(field: &str) -> Option<Example> {
-    Some(match field {
-        "account_id" => ACCOUNT.into(),
-        "request_id" => REQUEST_ID.into(),
-        "page" => 1.into(),
-        "page_size" => 20.into(),
-        "total" => "57".into(),
-        "total_pages" => 3.into(),
-        "total_is_lower_bound" => Example::Omitted,
-        "page_token" | "next_page_token" => "MDE5N2I1ZjItMGM4ZQ".into(),
-        "resume_token" => RESUME_TOKEN.into(),
-        "read_mask" => "id,create_time".into(),
-        "update_mask" => "name".into(),
-        "version" => "7".into(),
-        "create_time" => "2026-03-02T08:15:30Z".into(),
-        "update_time" => "2026-03-02T09:41:07Z".into(),
-        "expire_time" => "2026-04-01T08:15:30Z".into(),
-        "amount_minor" => "39900".into(),
-        "currency_code" => "EUR".into(),
-        "email" => "ada@example.com".into(),
-        "name" => "Ada Lovelace".into(),
-        _ => return None,
-    })
+    COMMON.fields.get(field).map(|value| value.clone().map_or(Example::Omitted, Example::Value))
 }
 
 impl ExampleTable {
@@ -79,7 +66,6 @@ impl ExampleTable {
         of_module.or_else(|| by_name(field.name()))
     }
 
-    /// Returns whether an example omits a field.
     fn is_left_out(&self, field: &FieldDescriptor, side: Side) -> bool {
         if side == Side::Request && field.name() == "account_id" {
             return !rules::is_required(field);
@@ -136,7 +122,6 @@ impl ExampleTable {
         entries.into()
     }
 
-    /// Returns an example of a field.
     pub(crate) fn field(&self, field: &FieldDescriptor, side: Side) -> Value {
         self.inner(field, side, &mut Vec::new())
     }
@@ -155,7 +140,6 @@ impl ExampleTable {
         if field.is_list() { json!([value]) } else { value }
     }
 
-    /// Returns an example of a single value of a field.
     fn single(&self, field: &FieldDescriptor, side: Side, outer: &mut Vec<String>) -> Value {
         let named = match self.example(field) {
             Some(Example::Value(value)) => Some(value),
@@ -220,24 +204,7 @@ pub(crate) fn file(media_type: &str, media_types: &[String]) -> &'static str {
 }
 
 fn known_file(media_type: &str) -> Option<&'static str> {
-    Some(match media_type {
-        "text/csv" => {
-            "subject,body,type,queue,priority,language\n\"Invoices are printed twice\",\"Since this morning.\",Incident,Billing and Payments,high,en\n"
-        }
-        "text/tab-separated-values" => {
-            "subject\tbody\tpriority\nInvoices are printed twice\tSince this morning.\thigh\n"
-        }
-        "application/x-ndjson" => {
-            "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n"
-        }
-        "application/scim+json" => {
-            "{\"userName\":\"ada@engines.example\",\"displayName\":\"Ada Lovelace\",\"active\":true}"
-        }
-        "text/plain" => "1158201444",
-        "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
-        "application/x-www-form-urlencoded" => "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%7D",
-        _ => return None,
-    })
+    COMMON.files.get(media_type).map(String::as_str)
 }
 
 /// Returns whether a field identifies a resource: `id` or `…_id`, except request ids, which callers may choose, and
@@ -247,7 +214,6 @@ pub(crate) fn is_id(field: &FieldDescriptor) -> bool {
         && (field.name() == "id" || field.name().ends_with("_id"))
 }
 
-/// Returns whether a field holds a secret.
 pub(crate) fn is_secret(field: &FieldDescriptor) -> bool {
     field.options().get_field_by_name("debug_redact").is_some_and(|value| *value == Protobuf::Bool(true))
 }

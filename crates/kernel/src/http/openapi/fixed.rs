@@ -6,10 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::Reason,
-    http::openapi::{errors, headers::common_headers, schema::reference},
+    http::openapi::{errors, responses::common_headers, schema::reference},
 };
 
-/// The fixed parts.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Fixed {
     pub(crate) tag: Value,
@@ -32,7 +31,6 @@ impl Fixed {
     }
 }
 
-/// Returns the response of an overloaded server.
 fn overloaded() -> Value {
     let example = errors::example(Reason::Overloaded, None);
     let content = json!({ "application/json": { "schema": reference("ErrorEnvelope"), "example": example } });

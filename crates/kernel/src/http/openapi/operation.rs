@@ -13,8 +13,7 @@ use crate::{
     http::openapi::{
         comments::{self, Commented},
         errors, examples, parameters, responses, rules,
-        schema::Schemas,
-        side::Side,
+        schema::{Schemas, Side},
     },
 };
 
@@ -23,7 +22,6 @@ const HTTP_BODY: &str = "google.api.HttpBody";
 const ANY: &str = "*/*";
 const UNKNOWN: &str = "application/octet-stream";
 
-/// An operation and its location in the document.
 pub(crate) struct Operation {
     /// The path, with JSON names in braces.
     pub(crate) path: String,

@@ -9,13 +9,15 @@ use crate::{
         Method,
         policy::{Cache, Effect, Idempotency},
     },
-    http::openapi::{rules, schema::Schemas, side::Side},
+    http::openapi::{
+        rules,
+        schema::{Schemas, Side},
+    },
 };
 
 /// Limits the nesting, because a recursive message would yield parameters without end.
 const MAX_DEPTH: usize = 4;
 
-/// Returns the parameter of a path variable.
 pub(crate) fn path(schemas: &mut Schemas, field: &FieldDescriptor, name: &str) -> Value {
     let mut parameter = parameter(schemas, field, name, "path");
     parameter.insert("required".to_owned(), true.into());
@@ -47,7 +49,6 @@ pub(crate) fn query(schemas: &mut Schemas, route: &Route, without: &[String]) ->
     parameters
 }
 
-/// Returns the resource of a response: the message in its `data`.
 fn resource(answer: &MessageDescriptor) -> Option<MessageDescriptor> {
     answer.get_field_by_name("data")?.kind().as_message().cloned()
 }
@@ -106,7 +107,6 @@ fn parameter(schemas: &mut Schemas, field: &FieldDescriptor, name: &str, place: 
     rules::object(json!({ "name": name, "in": place, "description": description, "schema": schema }))
 }
 
-/// Returns references to the headers a method evaluates.
 pub(crate) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
     let tagged = reads && policy.version.is_some() && policy.cache != Cache::NoStore;
     let dated = reads && policy.last_modified.is_some() && policy.cache != Cache::NoStore;

@@ -11,13 +11,10 @@ use crate::{
     },
     http::openapi::{
         examples,
-        headers::{add_deprecation, add_header, common_headers},
-        schema::Schemas,
-        side::Side,
+        schema::{Schemas, Side},
     },
 };
 
-/// Returns the successful responses of an operation, by status.
 pub(crate) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: bool) -> Map<String, Value> {
     let mut answers = Map::new();
     for success in &policy.success {
@@ -76,7 +73,6 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
     answer
 }
 
-/// Returns whether the response is the bytes of a file.
 pub(crate) fn is_raw(route: &Route) -> bool {
     match &route.response_body {
         None => route.method.output().full_name() == HTTP_BODY,
@@ -127,4 +123,20 @@ fn location(parts: &[LocationPart]) -> String {
         LocationPart::Field(path) => format!("{{{}}}", path.json_name()),
     };
     parts.iter().map(part).collect()
+}
+
+pub(crate) fn common_headers() -> Map<String, Value> {
+    let mut headers = Map::new();
+    add_header(&mut headers, "X-Request-Id");
+    headers
+}
+
+fn add_deprecation(headers: &mut Map<String, Value>, policy: &Method) {
+    if policy.deprecation.is_some() {
+        ["Deprecation", "Sunset", "Link"].iter().for_each(|name| add_header(headers, name));
+    }
+}
+
+pub(crate) fn add_header(headers: &mut Map<String, Value>, name: &str) {
+    headers.insert(name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
 }

@@ -80,7 +80,6 @@ pub(crate) fn map(rules: &MapRules, schema: &mut Map<String, Value>) {
     put(schema, "maxProperties", rules.max_pairs);
 }
 
-/// Returns the message for a string field that violates its rule, for examples.
 pub(crate) fn violation_message(field: &FieldDescriptor) -> Option<String> {
     let Some(Type::String(rules)) = of(field).r#type else { return None };
     Some(match (rules.well_known, rules.min_len.or(rules.len), rules.max_len.or(rules.len)) {
@@ -101,7 +100,6 @@ pub(crate) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
     }
 }
 
-/// The formats of JSON Schema.
 fn format(well_known: WellKnown) -> Option<&'static str> {
     Some(match well_known {
         WellKnown::Email(true) => "email",
@@ -115,7 +113,6 @@ fn format(well_known: WellKnown) -> Option<&'static str> {
     })
 }
 
-/// Returns the schema of a string in a request.
 pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string" }));
     let format = rules.and_then(|rules| rules.well_known).and_then(format);
@@ -219,7 +216,6 @@ pub(crate) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     schema
 }
 
-/// Returns whether a request may use the value.
 pub(crate) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
     rules.is_none_or(|rules| {
         !rules.not_in.contains(&number)
@@ -228,7 +224,6 @@ pub(crate) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
     })
 }
 
-/// Returns the map of an object literal.
 pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,

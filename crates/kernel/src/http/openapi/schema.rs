@@ -17,11 +17,16 @@ use crate::{
         comments::{self, Commented},
         examples::{self, ExampleTable},
         rules::{self, NumberRules, object},
-        side::Side,
     },
 };
 
-/// The schemas that are referenced by name, and the examples.
+/// The direction of a message, which decides which of its fields the schema shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Request,
+    Response,
+}
+
 #[derive(Debug)]
 pub(crate) struct Schemas {
     pub(super) contract: &'static Contract,
@@ -35,17 +40,14 @@ impl Schemas {
         Self { contract, examples, components: Map::new(), names: HashMap::new() }
     }
 
-    /// Returns every component, in the order of first use.
     pub(crate) fn into_components(self) -> Map<String, Value> {
         self.components
     }
 
-    /// Adds a handwritten schema.
     pub(crate) fn add(&mut self, name: &str, schema: Value) {
         self.components.insert(name.to_owned(), schema);
     }
 
-    /// Returns a reference to a message's component.
     pub(crate) fn message(&mut self, message: &MessageDescriptor, side: Side) -> Value {
         self.body(message, side, &[])
     }
@@ -98,7 +100,6 @@ impl Schemas {
         schema.into()
     }
 
-    /// Returns the schema of a field, with its comment.
     pub(crate) fn field(&mut self, field: &FieldDescriptor, side: Side) -> Value {
         let rules = if side == Side::Request { rules::of(field) } else { FieldRules::default() };
         let is_ignored_zero = rules.ignore() == Ignore::IfZeroValue && !field.supports_presence();
@@ -125,7 +126,6 @@ impl Schemas {
         schema.into()
     }
 
-    /// Returns the schema of a map: an object whose properties are the keys.
     fn map(&mut self, field: &FieldDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
         let map = match rules {
             Some(Type::Map(map)) => Some(&**map),
@@ -149,7 +149,6 @@ impl Schemas {
         schema
     }
 
-    /// Returns the schema of a single value of a field.
     fn value(&mut self, field: &FieldDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
         match (field.kind(), rules) {
             (Kind::Message(message), rules) => self.nested(&message, rules, side),
@@ -265,7 +264,6 @@ fn zero(field: &FieldDescriptor) -> Value {
     }
 }
 
-/// Returns a reference to a schema component.
 pub(crate) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }

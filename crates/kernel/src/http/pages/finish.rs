@@ -20,7 +20,6 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Template(pub(crate) &'static str);
 
-/// Sets the origin of a page's changes, and adds the post-processing.
 pub(crate) fn finished<S: Clone + Send + Sync + 'static>(
     template: &'static str,
     page: MethodRouter<S>,

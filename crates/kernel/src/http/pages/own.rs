@@ -12,7 +12,6 @@ use serde_json::json;
 
 use crate::http::{docs, health::Readiness};
 
-/// Returns the pages, each with its path; `document` renders the OpenAPI document.
 pub(crate) fn pages(
     readiness: Readiness,
     document: impl Fn() -> Bytes + Send + Sync + 'static,
@@ -24,12 +23,10 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     pages(Readiness::default(), Bytes::new).map(|(path, _)| path)
 }
 
-/// Returns the pages for load balancers and orchestrators.
 pub(crate) fn probes(readiness: Readiness) -> [(&'static str, MethodRouter); 2] {
     [("/livez", get(|| async { Json(json!({ "status": "ok" })) })), ("/readyz", get(readyz).with_state(readiness))]
 }
 
-/// Lists the entry points; redirects browsers to the reference.
 async fn root(headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {

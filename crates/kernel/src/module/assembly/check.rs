@@ -12,7 +12,6 @@ use crate::{
     retention::Retentions,
 };
 
-/// Checks the modules of a program with these built-in commands.
 pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
     let checks = [
         check(modules),
@@ -147,7 +146,6 @@ fn check_migrations(modules: &[Module]) -> Vec<Fault> {
         .collect()
 }
 
-/// Checks that each command has a unique name, which also differs from the program's commands.
 fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut owners: HashMap<_, _> = program.iter().map(|name| (name.as_str(), "the program".to_owned())).collect();
@@ -208,7 +206,6 @@ fn check(modules: &[Module]) -> Vec<Fault> {
     faults
 }
 
-/// Checks that the modules that others need are present.
 pub(super) fn check_needs(modules: &[Module]) -> Vec<Fault> {
     let needed = modules.iter().flat_map(|module| module.needs.iter().map(move |needed| (module.name, *needed)));
     let missing = needed.filter(|(_, needed)| modules.iter().all(|module| module.name != *needed));

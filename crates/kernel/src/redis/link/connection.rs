@@ -27,9 +27,6 @@ impl OpenConnection {
     }
 
     /// Checks that the server answers.
-    ///
-    /// # Errors
-    /// The failure of the check.
     pub(super) async fn check(&mut self) -> RedisResult<()> {
         match self {
             Self::Server(manager, server) => manager.is_valid(server).await,
@@ -53,7 +50,6 @@ async fn check(cluster: &mut ClusterConnection) -> RedisResult<()> {
     Ok(())
 }
 
-/// A shared connection. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Connection {
     Server(MultiplexedConnection),

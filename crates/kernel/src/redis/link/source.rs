@@ -1,6 +1,6 @@
 //! Selects the server to connect to.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use bb8_redis::{RedisConnectionManager, bb8::ManageConnection as _};
 use futures_util::future::{FutureExt as _, select_ok};
@@ -24,22 +24,15 @@ const RETRIES: u32 = 6;
 /// The shortest and the longest wait before a retry, in milliseconds.
 const RETRY_WAIT_MS: [u64; 2] = [1, 4];
 
-/// A server, or the way to find it.
 pub(super) enum Source {
-    /// A server with a fixed address.
     Server(Box<Client>),
     /// The primary that Redis Sentinels name. Each Sentinel has a client, so that a silent one does not delay the others.
     Sentinels(Vec<Mutex<SentinelClient>>),
-    /// All primaries of a Redis Cluster.
     Cluster(Box<ClusterClient>),
 }
 
-impl fmt::Debug for Source {
-    /// Omits the URLs, which may contain passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").finish_non_exhaustive()
-    }
-}
+// Omits the URLs, which may contain passwords.
+debug_fields!(Source);
 
 impl Source {
     /// The server of a URL, or, with Sentinels, the primary whose name is the host of the URL; user, password, database
@@ -84,7 +77,6 @@ impl Source {
         Ok(Self::Cluster(Box::new(cluster)))
     }
 
-    /// Opens a connection for commands.
     pub(super) async fn connect(&self) -> RedisResult<OpenConnection> {
         let server = match self {
             Self::Server(server) => Client::clone(server),

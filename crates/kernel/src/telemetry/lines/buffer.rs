@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The delay before a write that would have blocked is retried.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// A buffer of lines from many threads to one writer. It preserves their order. A line is split between two writes only
@@ -27,9 +26,7 @@ struct State {
     /// The total of bytes that were added, and the total of those that were written or lost.
     added_bytes: u64,
     done_bytes: u64,
-    /// Whether the writer waits for a line.
     is_idle: bool,
-    /// The start of the write in progress.
     writing_since: Option<Instant>,
     /// Whether the last written line is incomplete, because the sink failed.
     is_torn: bool,
@@ -134,7 +131,6 @@ impl Buffer {
     }
 }
 
-/// Suspends the writer thread.
 #[expect(clippy::disallowed_methods, reason = "the thread is no runtime's")]
 pub(super) fn pause(time: Duration) {
     std::thread::sleep(time);

@@ -33,13 +33,11 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
     }
 }
 
-/// Returns whether a `traceparent` has the sampled flag.
 pub(crate) fn is_sampled(traceparent: &str) -> bool {
     let flags = traceparent.rsplit('-').next().and_then(|flags| u8::from_str_radix(flags, 16).ok());
     flags.is_some_and(|flags| flags & 1 == 1)
 }
 
-/// Makes a new span part of its caller's trace.
 pub(crate) fn continue_from_headers(span: &Span, headers: &HeaderMap) {
     if is_active() {
         // `set_parent` fails only for a span that is not exported.
@@ -47,7 +45,6 @@ pub(crate) fn continue_from_headers(span: &Span, headers: &HeaderMap) {
     }
 }
 
-/// Makes a new span part of the trace that a stored `traceparent` names.
 pub(crate) fn continue_from(span: &Span, traceparent: Option<&str>) {
     if let Some(traceparent) = traceparent.filter(|_| is_active()) {
         let carrier = HashMap::from([(TRACEPARENT.as_str().to_owned(), traceparent.to_owned())]);
@@ -55,7 +52,6 @@ pub(crate) fn continue_from(span: &Span, traceparent: Option<&str>) {
     }
 }
 
-/// Returns the id of the trace that a span is part of, for the log.
 pub(crate) fn trace_id(span: &Span) -> Option<TraceId> {
     if !is_active() {
         return None;
@@ -78,7 +74,6 @@ fn render(span: &SpanContext) -> String {
     format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8() & 1)
 }
 
-/// Adds the trace of the current request or job to the headers of a call.
 pub(crate) fn inject(headers: &mut HeaderMap) {
     if is_active() {
         TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeaderInjector(headers));

@@ -37,7 +37,6 @@ const MATCHES: &str = "@matches";
 type Args<'b, 'v> = Vec<CowVal<'b, 'v>>;
 type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
-/// Returns the functions of expressions.
 pub(super) fn environment() -> Arc<Env> {
     static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(declared()));
     Arc::clone(&ENVIRONMENT)
@@ -114,7 +113,6 @@ fn call(name: &str, args: Vec<IdedExpr>) -> Expr {
     Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args })
 }
 
-/// Declares the functions.
 fn declared() -> Env {
     type Function = for<'b, 'v> fn(Args<'b, 'v>) -> Outcome<'b, 'v>;
     let mut environment = Env::stdlib();

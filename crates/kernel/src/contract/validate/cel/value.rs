@@ -33,14 +33,11 @@ pub(super) struct Message {
     steps: Steps,
 }
 
-/// The count of evaluated items.
 #[derive(Debug, Clone)]
 pub(super) struct Counter(pub(super) Steps);
 
 /// Converts a value of a message.
-///
-/// # Errors
-/// Too many items, and a time or a duration that Protobuf can't represent.
+/// Errors: too many items, and a time or a duration that Protobuf can't represent.
 pub(super) fn convert(value: &Value, steps: &Steps) -> Converted {
     Ok(match value {
         Value::Bool(value) => Box::new(CelBool::from(*value)),
@@ -83,7 +80,6 @@ fn key(key: &MapKey) -> CelMapKey<'static> {
     }
 }
 
-/// Returns a message whose fields are converted when an expression reads them.
 pub(super) fn whole(message: &Arc<DynamicMessage>, steps: &Steps) -> Box<dyn Val> {
     Box::new(Message { message: Arc::clone(message), steps: steps.clone() })
 }

@@ -58,7 +58,6 @@ impl BufferedBody {
         buffered
     }
 
-    /// The bytes that it holds in memory.
     pub(super) fn bytes(&self) -> usize {
         let of_body = if self.body.is_some() { self.body_bytes } else { 0 };
         self.ready.iter().map(Bytes::len).sum::<usize>() + of_body
@@ -110,7 +109,6 @@ impl CountedBody {
         Some(Bytes::from_owner(LastPiece { bytes: piece, written: self.last.clone(), _guard: self.guard.clone() }))
     }
 
-    /// Waits until the last piece was written.
     fn poll_written(&self, context: &Context<'_>) -> Poll<()> {
         let Some(last) = &self.last else { return Poll::Ready(()) };
         last.waiter.register(context.waker());

@@ -43,7 +43,7 @@ const ALL_READ: u64 = u64::MAX;
 
 /// The responses that were not read yet. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Unread(Arc<Inner>);
+pub(crate) struct Unread(Arc<Inner>);
 
 type Memory = FairShare<Reader, Response>;
 type HeldResponse = Held<Reader, Response>;
@@ -122,7 +122,7 @@ impl Unread {
     /// Bounds all responses to `max_bytes`, of which a connection and a principal may each have a quarter. A reader may take
     /// nothing for `stalled_after`, and for less while the server drains. Searches for stalled responses periodically, until
     /// all clones are dropped.
-    pub fn new(max_bytes: usize, stalled_after: Duration) -> Self {
+    pub(crate) fn new(max_bytes: usize, stalled_after: Duration) -> Self {
         let (memory, started_at) = (FairShare::new(max_bytes, Rule::Fixed(max_bytes / 4)), Instant::now());
         let (others, pauses) = Default::default();
         let inner = Arc::new(Inner { max_bytes, stalled_after, started_at, memory, others, pauses });
@@ -193,7 +193,6 @@ impl Unread {
     }
 }
 
-/// Returns whether a reader has stalled for so long that its response may be evicted.
 fn is_evictable(stalled_ms: u64) -> bool {
     Duration::from_millis(stalled_ms) >= MIN_STALL_TO_EVICT
 }
@@ -284,7 +283,6 @@ impl UnreadGuard {
         self.last_piece_ms.store(self.unread.now_ms(), Ordering::Relaxed);
     }
 
-    /// Records that the reader has taken everything so far.
     pub(super) fn record_all_read(&self) {
         self.last_piece_ms.store(ALL_READ, Ordering::Relaxed);
     }

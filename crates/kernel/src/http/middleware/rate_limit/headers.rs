@@ -12,13 +12,12 @@ use crate::{
 };
 
 /// The policy: `"read";q=100;w=60` (draft-ietf-httpapi-ratelimit-headers-10).
-pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// The current state: `"read";r=57;t=31`. `r` is the number of requests that would be admitted now. `t` is in seconds,
 /// rounded up: for a rejected request the time until one is admitted, equal to `Retry-After`; otherwise the time until
 /// the quota is fully restored.
-pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Builds the 429 response.
 pub(crate) fn refusal(limiter: &Limiter, decision: &Decision) -> Response {
     let wait = decision.retry_after.unwrap_or(Duration::from_secs(1));
     let policy = limiter.policy(decision.policy);

@@ -37,7 +37,6 @@ impl PendingCharges {
     }
 }
 
-/// The most credentials that are remembered at once.
 const MAX_CREDENTIALS: u64 = 16_384;
 /// The time for which a credential is remembered after its last use. It only affects the order of charge and
 /// authentication.
@@ -45,7 +44,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Recently verified credentials, by a hash with a key per process. Clones share one cache.
 #[derive(Debug, Clone)]
-pub struct Credentials(Arc<Inner>);
+pub(crate) struct Credentials(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -61,7 +60,6 @@ impl Default for Credentials {
 }
 
 impl Credentials {
-    /// Returns the hash of a request's credential, if it has one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> Option<u64> {
         headers.get(header::AUTHORIZATION).map(|value| self.0.hasher.hash_one(value.as_bytes()))
     }

@@ -8,7 +8,7 @@
 //! A gradient of the latency (Netflix concurrency-limits, linkerd) has the same purpose, but needs requests of similar
 //! latency: here a read takes a tenth of a millisecond of CPU, and a charge waits for its gateway for a second.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -33,7 +33,6 @@ const ADJUST_INTERVAL: Duration = Duration::from_millis(100);
 /// The average wait for a connection above which the limit shrinks.
 const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
 
-/// The requests that run or wait. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct AdmissionQueue(Arc<Shared>);
 
@@ -43,11 +42,7 @@ struct Shared {
     state: Mutex<State>,
 }
 
-impl fmt::Debug for AdmissionQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdmissionQueue").field("max_limit", &self.0.max_limit).finish_non_exhaustive()
-    }
-}
+debug_fields!(AdmissionQueue);
 
 struct State {
     limit: usize,
@@ -58,7 +53,6 @@ struct State {
     turns: usize,
     swept_at: Instant,
     adjusted_at: Instant,
-    /// The waits for connections at the last adjustment.
     waits: Waits,
 }
 
@@ -105,7 +99,6 @@ impl AdmissionQueue {
         Self(Arc::new(Shared { waits: Box::new(waits), max_limit, state: Mutex::new(state) }))
     }
 
-    /// Returns a turn if no wait is necessary.
     pub(super) fn try_enter(&self) -> Option<Turn> {
         let mut state = self.0.state.lock();
         let is_free = state.running < state.limit && state.waiting.iter().all(VecDeque::is_empty);
@@ -134,7 +127,6 @@ impl AdmissionQueue {
         timeout(wait, receiver).await.ok()?.ok()
     }
 
-    /// Gives turns to waiting requests, as far as the limit allows.
     fn advance(&self, state: &mut State) {
         self.adjust(state);
         while state.running < state.limit {

@@ -77,11 +77,9 @@ impl SharedTurn {
     }
 }
 
-/// What a late body needs.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) queue: AdmissionQueue,
-    /// The places of late bodies.
     pub(super) places: FairShare<Network>,
     pub(super) client: Network,
     pub(super) is_keyed: bool,
@@ -98,11 +96,9 @@ pub(super) struct Arriving {
     patience: Option<Pin<Box<Sleep>>>,
     /// Held while the body is late.
     place: Option<Share<Network>>,
-    /// Set when the body is complete.
     complete: Option<Complete>,
 }
 
-/// A late body that is complete.
 struct Complete {
     turn: BoxFuture<'static, Option<Turn>>,
     frame: Option<Frame<Bytes>>,

@@ -20,14 +20,11 @@ pub(super) struct Line {
     pub(super) verb: Verb,
     /// The template of a page's path; of any other path, only its words.
     pub(super) path: String,
-    /// The path template of the called method, if any.
     pub(super) route: Option<&'static str>,
     pub(super) protocol: &'static str,
     pub(super) is_probe: bool,
     pub(super) span: Span,
-    /// The bytes of the response body so far.
     pub(super) bytes: u64,
-    /// Whether the response was aborted.
     pub(super) is_cut_off: bool,
     /// `None` if the caller disconnected before the response.
     pub(super) response: Option<ResponseHead>,
@@ -35,17 +32,14 @@ pub(super) struct Line {
 
 pub(super) struct ResponseHead {
     pub(super) status: StatusCode,
-    /// The time until it began.
     pub(super) elapsed: Duration,
 }
 
 impl Line {
-    /// Returns the called method by its name in metrics.
     pub(super) fn method(&self) -> &'static str {
         self.record.method.get().map_or("none", |method| method.name.as_str())
     }
 
-    /// Returns the called method with the package of its service.
     pub(super) fn rpc_method(&self) -> &'static str {
         self.record.method.get().map_or("_OTHER", |method| method.path.trim_start_matches('/'))
     }
@@ -60,7 +54,6 @@ impl Line {
         verbs.into_iter().find(|verb| *verb == self.verb.as_str()).unwrap_or("_OTHER")
     }
 
-    /// Returns the name of the span, which has a low cardinality.
     pub(super) fn span_name(&self) -> String {
         match (self.route, self.record.method.get()) {
             (Some(route), _) => format!("{} {route}", self.known_verb()),
@@ -69,7 +62,6 @@ impl Line {
         }
     }
 
-    /// Returns the attributes of the exported span.
     pub(super) fn attributes(&self) -> Vec<KeyValue> {
         let mut attributes = vec![
             KeyValue::new("http.request.method", self.known_verb()),

@@ -9,16 +9,13 @@ use std::{cell::RefCell, collections::HashMap, time::Duration};
 use http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// The key of requests that share their series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
-    /// The called method, by its name in metrics.
     pub(super) method: &'static str,
     pub(super) status: StatusCode,
     pub(super) labels: SemanticLabels,
 }
 
-/// The labels of OpenTelemetry's semantic conventions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum SemanticLabels {
     Http { verb: &'static str, route: &'static str },
@@ -28,7 +25,6 @@ pub(super) enum SemanticLabels {
 struct Series {
     requests: Counter,
     seconds: Histogram,
-    /// Under OpenTelemetry's semantic conventions.
     duration: Histogram,
 }
 

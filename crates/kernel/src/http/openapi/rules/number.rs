@@ -11,7 +11,6 @@ pub(super) struct End {
     is_inclusive: bool,
 }
 
-/// The rules of a number, whatever its type.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NumberRules {
     exact: Option<Value>,
@@ -19,7 +18,6 @@ pub(crate) struct NumberRules {
     high: Option<End>,
     within: Vec<Value>,
     without: Vec<Value>,
-    /// Valid values that the contract names.
     examples: Vec<Value>,
 }
 
@@ -98,7 +96,6 @@ impl NumberRules {
         named.or_else(|| if self.allows(usual) { None } else { low().or_else(high) })
     }
 
-    /// Adds the rules to the schema of a number.
     pub(super) fn add(&self, schema: &mut Map<String, Value>) {
         let low = self.low.iter().map(|end| (if end.is_inclusive { "minimum" } else { "exclusiveMinimum" }, end));
         let high = self.high.iter().map(|end| (if end.is_inclusive { "maximum" } else { "exclusiveMaximum" }, end));
@@ -128,7 +125,6 @@ impl NumberRules {
         }
     }
 
-    /// Returns the least and the most value of an integer, if both ends are of one range.
     fn bounds(&self) -> (Option<i128>, Option<i128>) {
         if self.is_split() {
             return (None, None);
@@ -155,7 +151,6 @@ pub(crate) fn int32(rules: Option<&NumberRules>) -> Map<String, Value> {
     with(object(schema), rules)
 }
 
-/// Returns the schema of an unsigned 32-bit integer.
 pub(crate) fn uint32(rules: Option<&NumberRules>) -> Map<String, Value> {
     with(object(json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })), rules)
 }

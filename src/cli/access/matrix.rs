@@ -2,55 +2,54 @@
 
 use std::collections::BTreeMap;
 
+use mainstay_kernel::contract::{
+    Policies,
+    policy::{Access, BuiltInRole, Method, Reach, Role},
+};
 use prost_reflect::DescriptorPool;
 use serde::{Deserialize, Serialize};
-
-use crate::contract::policy::{Access, BuiltInRole, Method, Policies, Reach, Role};
-
-mod diff;
-mod table;
 
 /// The column of services. Their reach is that of a key with the scope of the method.
 const SERVICE: &str = "service";
 /// The column of callers without credentials.
-const ANYONE: &str = "anyone";
+pub(super) const ANYONE: &str = "anyone";
 
 /// The access matrix of a contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessMatrix {
+pub(crate) struct AccessMatrix {
     /// The scopes, by name.
-    pub scopes: BTreeMap<String, ScopeRow>,
+    pub(crate) scopes: BTreeMap<String, ScopeRow>,
     /// The methods, by `package.Service/Method`.
-    pub methods: BTreeMap<String, MethodRow>,
+    pub(crate) methods: BTreeMap<String, MethodRow>,
 }
 
 /// A scope with the built-in roles that hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScopeRow {
+pub(crate) struct ScopeRow {
     /// The permission in one sentence.
-    pub summary: String,
+    pub(crate) summary: String,
     /// The name for people, in English; empty in a matrix or a descriptor set of an earlier version.
     #[serde(default)]
-    pub title: String,
+    pub(crate) title: String,
     /// The names of the roles, in the order of the columns.
-    pub holders: Vec<String>,
+    pub(crate) holders: Vec<String>,
 }
 
 /// A method with the reach of each caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MethodRow {
+pub(crate) struct MethodRow {
     /// The scope that the caller needs; empty if none.
-    pub scope: String,
+    pub(crate) scope: String,
     /// The scope that callers who reach everything need instead; empty if it is the same.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub scope_for_any: String,
+    pub(crate) scope_for_any: String,
     /// The resources that each caller reaches, by the name of the column. A caller without an entry is refused.
-    pub reach: BTreeMap<String, String>,
+    pub(crate) reach: BTreeMap<String, String>,
 }
 
 impl AccessMatrix {
     /// Returns the matrix of these policies.
-    pub fn of(policies: &Policies) -> Self {
+    pub(crate) fn of(policies: &Policies) -> Self {
         let scopes = policies.scopes().map(|scope| {
             let holds = |role: &BuiltInRole| policies.scopes_of(*role).contains(&scope.name);
             let holders = BuiltInRole::all().filter(holds).map(|role| role.full_name().to_owned()).collect();
@@ -65,10 +64,7 @@ impl AccessMatrix {
     }
 
     /// Reads a matrix that was saved as JSON, or that of a descriptor set, such as the output of `mainstay descriptors`.
-    ///
-    /// # Errors
-    /// The fault of the file, in words.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.trim_ascii_start().starts_with(b"{") {
             return serde_json::from_slice(bytes).map_err(|error| format!("not an access matrix: {error}"));
         }
@@ -82,7 +78,7 @@ impl AccessMatrix {
     }
 
     /// Returns the names of the columns: those of the built-in roles, then the services.
-    pub fn columns() -> impl Iterator<Item = &'static str> {
+    pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
         BuiltInRole::all().map(BuiltInRole::full_name).chain([SERVICE])
     }
 }

@@ -25,7 +25,7 @@ const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
 /// A receiver of one-way streams.
 #[derive(Clone)]
-pub struct StreamReceiver {
+pub(crate) struct StreamReceiver {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
@@ -33,7 +33,7 @@ pub struct StreamReceiver {
 
 impl StreamReceiver {
     /// Names a receiver that is reached without TLS.
-    pub fn plain(host: &str, port: u16) -> Self {
+    pub(crate) fn plain(host: &str, port: u16) -> Self {
         Self { host: host.to_owned(), port, tls: None }
     }
 
@@ -41,7 +41,7 @@ impl StreamReceiver {
     ///
     /// # Errors
     /// For a host that no certificate can name, and for authorities that can't be read.
-    pub fn tls(host: &str, port: u16, authorities: Option<&[u8]>) -> anyhow::Result<Self> {
+    pub(crate) fn tls(host: &str, port: u16, authorities: Option<&[u8]>) -> anyhow::Result<Self> {
         let certificates = match authorities {
             Some(pem) => CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?,
             None => rustls_native_certs::load_native_certs().certs,
@@ -60,7 +60,7 @@ impl StreamReceiver {
     ///
     /// # Errors
     /// If the receiver can't be reached, or ends the connection early.
-    pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let connect = async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;

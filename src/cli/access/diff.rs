@@ -5,11 +5,11 @@ use std::{
     fmt::Write as _,
 };
 
-use super::{ANYONE, AccessMatrix, MethodRow, ScopeRow};
+use super::matrix::{ANYONE, AccessMatrix, MethodRow, ScopeRow};
 
 impl AccessMatrix {
     /// Returns the differences from this matrix to a later one, one line each; empty if there is none.
-    pub fn diff(&self, later: &Self) -> String {
+    pub(crate) fn diff(&self, later: &Self) -> String {
         let mut text = String::new();
         for (name, pair) in pairs(&self.scopes, &later.scopes) {
             match pair {
@@ -42,14 +42,12 @@ impl ScopeRow {
 }
 
 impl MethodRow {
-    /// Returns the callers with their reach, and the scopes.
     fn callers(&self) -> String {
         let callers = names().filter_map(|name| Some(format!("{name} {}", self.reach.get(name)?)));
         let callers = callers.collect::<Vec<_>>().join(", ");
         if self.scope.is_empty() { callers } else { format!("{callers} (scope {})", self.scope) }
     }
 
-    /// Returns what differs in a later row.
     fn changes(&self, later: &Self) -> String {
         let said = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
         let scopes =
@@ -80,11 +78,29 @@ fn pairs<'a, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::policy::tests::get_and_login;
+
+    /// Returns the matrix of a contract with a method of the staff, and one that is public.
+    fn get_and_login() -> AccessMatrix {
+        let row = |scope: &str, caller: &str, reach: &str| MethodRow {
+            scope: scope.to_owned(),
+            scope_for_any: String::new(),
+            reach: BTreeMap::from([(caller.to_owned(), reach.to_owned())]),
+        };
+        let (summary, title) = ("Read vehicles".to_owned(), "Read vehicles".to_owned());
+        let scope = ScopeRow { summary, title, holders: vec!["staff_admin".to_owned()] };
+        let methods = [
+            ("fleet.v1.Vehicles/Get", row("fleet.vehicles.read", "staff_admin", "any")),
+            ("fleet.v1.Vehicles/Login", row("", ANYONE, "public")),
+        ];
+        AccessMatrix {
+            scopes: BTreeMap::from([("fleet.vehicles.read".to_owned(), scope)]),
+            methods: methods.map(|(name, row)| (name.to_owned(), row)).into(),
+        }
+    }
 
     #[test]
     fn a_diff_names_what_changed() {
-        let old = AccessMatrix::of(&get_and_login());
+        let old = get_and_login();
         assert_eq!(old.diff(&old), "");
         let mut new = old.clone();
         let scope = new.scopes.get_mut("fleet.vehicles.read").expect("the scope");
@@ -102,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_matrix_is_read_as_it_was_saved() {
-        let matrix = AccessMatrix::of(&get_and_login());
+        let matrix = get_and_login();
         let json = serde_json::to_vec_pretty(&matrix).expect("JSON");
         assert_eq!(AccessMatrix::read(&json), Ok(matrix));
         AccessMatrix::read(b"{}").expect_err("no matrix");

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{ANYONE, AccessMatrix, MethodRow, ScopeRow};
+use super::matrix::{ANYONE, AccessMatrix, MethodRow, ScopeRow};
 
 impl AccessMatrix {
     /// Returns the matrix as aligned text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let row = |(name, row): (&String, &MethodRow)| [vec![name.clone(), row.scopes()], row.cells()].concat();
         let rows: Vec<_> = self.methods.iter().map(row).collect();
         let header: Vec<_> = ["method", "scope"].into_iter().chain(Self::columns()).map(str::to_owned).collect();
@@ -23,7 +23,7 @@ impl AccessMatrix {
     }
 
     /// Returns the matrix as Markdown: a table of the scopes, and one of the methods of each service.
-    pub fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let columns: Vec<_> = Self::columns().map(|name| name.replace('_', " ")).collect();
         let roles = &columns[..columns.len() - 1];
         let mut text = format!("## Scopes\n\n| scope | title | permits | {} |\n", roles.join(" | "));
