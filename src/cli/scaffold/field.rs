@@ -1,4 +1,5 @@
-//! The fields of a resource, as the command line names them: `title:string`, `price:money?`, `author:ref(author)`.
+//! The fields of a resource, as the command line names them: `title:string`, `price:money?`, `author:ref(author)`, and
+//! `sold_at:timestamp?!` for one that the server sets.
 
 mod code;
 mod kinds;
@@ -25,6 +26,8 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) is_optional: bool,
+    /// Whether the server alone sets the field. Then it is in no request.
+    pub(super) is_output: bool,
 }
 
 /// The kind of a field.
@@ -96,7 +99,8 @@ impl Kind {
                 (_, Some(values)) => Self::Enum(parse_values(values)?),
                 _ => bail!(
                     "{text:?} is not a kind: use string, text, int, bool, date, timestamp, money, uuid, string[], \
-                     map, ref(resource) or enum(value,value), with `?` behind it for an optional field"
+                     map, ref(resource) or enum(value,value), with `?` behind it for an optional field, and \
+                     `!` for one that the server sets"
                 ),
             },
         })
@@ -140,6 +144,7 @@ impl Field {
     /// Parses a field, such as `price:money?`.
     pub(super) fn parse(root: &Path, text: &str) -> anyhow::Result<Self> {
         let (name, kind) = text.split_once(':').context("give a name and a kind, such as title:string")?;
+        let (kind, is_output) = kind.strip_suffix('!').map_or((kind, false), |kind| (kind, true));
         let (kind, is_optional) = kind.strip_suffix('?').map_or((kind, false), |kind| (kind, true));
         check(name)?;
         let kind = Kind::parse(root, kind)?;
@@ -152,7 +157,13 @@ impl Field {
         ensure!(!(is_enum && ["patch", "service"].contains(&name.as_str())), "{name}: the contract has such a type");
         let is_collection = kind.is_collection();
         ensure!(!(is_optional && is_collection), "a list or a map is empty rather than absent: leave out the `?`");
-        Ok(Self { name, kind, is_optional })
+        ensure!(!(is_output && is_reference), "callers set a reference: leave out the `!`, or use the kind uuid");
+        let has_initial = is_optional || is_collection || matches!(kind, Kind::Int | Kind::Bool | Kind::Enum(_));
+        ensure!(
+            !is_output || has_initial,
+            "a new resource has no value that the server could set: add a `?` before the `!`"
+        );
+        Ok(Self { name, kind, is_optional, is_output })
     }
 
     /// Parses the fields of a resource.
