@@ -186,12 +186,9 @@ pub(super) fn migration(root: &Path, resource: &str, fields: &[String], now: Dat
         if is_repeated && format!("{present}\n").contains(&block) {
             return Ok(text.to_owned());
         }
-        let is_present = |line: &&str| {
-            let (name, _) = line.split_once(" ->").unwrap_or_default();
-            present.lines().any(|other| other.split_once(" ->").is_some_and(|(other, _)| other == name))
-        };
-        let doubled: Vec<_> =
-            block.lines().filter(is_present).filter_map(|line| line.split_whitespace().next()).collect();
+        let is_present = |name: &&str| present.lines().any(|line| line.trim().starts_with(&format!("{name} -> ")));
+        let names = block.lines().filter_map(|line| line.split_whitespace().next());
+        let doubled: Vec<_> = names.filter(is_present).collect();
         ensure!(doubled.is_empty(), "the table {} already has the column {}", resource.plural, doubled.join(" and "));
         edit::add_to_block(text, &table, "    }", &block)
     })?;
@@ -312,48 +309,31 @@ fn values(resource: &Resource, fields: &[Field]) -> Value {
     let referenced: BTreeSet<_> = references.iter().filter_map(|field| field.reference.as_ref()).collect();
     let tables: Vec<_> = referenced.iter().map(|target| &target.plural).collect();
     let has = |of: fn(&Kind) -> bool| fields.iter().any(|field| of(&field.kind));
-    let is_parsed = |of: fn(&Kind) -> bool| fields.iter().any(|field| of(&field.kind) && !field.is_output);
-    let (has_date, has_money) = (has(|kind| *kind == Kind::Date), has(|kind| *kind == Kind::Money));
     let is_cleared = settable.iter().any(|field| field.is_required);
     let converts = |text: &str| settable.iter().any(|field| field.create.contains(text) || field.patch.contains(text));
     let uses = BTreeMap::from([
-        ("date", has_date),
-        ("money", has_money),
+        ("date", has(|kind| *kind == Kind::Date)),
+        ("money", has(|kind| *kind == Kind::Money)),
         ("uuid", has(|kind| *kind == Kind::Uuid)),
-        ("parsed_uuid", is_parsed(|kind| *kind == Kind::Uuid)),
+        ("parsed_uuid", converts("Uuid::")),
         ("enum", has(|kind| matches!(kind, Kind::Enum(_)))),
         ("map", has(|kind| *kind == Kind::Map)),
         ("corrupt", has(|kind| matches!(kind, Kind::Enum(_) | Kind::Map))),
         ("parse", converts("parse::")),
         ("error", is_cleared || converts("Error::")),
         ("cleared", is_cleared),
+        ("optional", code.iter().any(|field| field.is_optional)),
         ("clearable", settable.iter().any(|field| !field.is_required)),
         ("checked", settable.iter().any(|field| field.is_checked)),
     ]);
-    let date = has_date.then_some("google/type/date.proto");
-    let money = has_money.then_some("mainstay/common/v1/money.proto");
-    let time = is_parsed(|kind| *kind == Kind::Timestamp).then_some("google/protobuf/timestamp.proto");
-    let optional = code.iter().any(|field| field.is_optional).then_some("mainstay/policy/v1/field.proto");
-    let messages: Vec<_> = [date, money, optional].into_iter().flatten().collect();
-    let [mask, page, field, method] = [
-        "google/protobuf/field_mask.proto",
-        "mainstay/common/v1/page.proto",
-        "mainstay/policy/v1/field.proto",
-        "mainstay/policy/v1/method.proto",
-    ]
-    .map(Some);
-    let date = date.filter(|_| is_parsed(|kind| *kind == Kind::Date));
-    let money = money.filter(|_| is_parsed(|kind| *kind == Kind::Money));
-    let service: Vec<_> = [mask, time, date, money, page, field, method].into_iter().flatten().collect();
     let personal: Vec<_> = columns.iter().filter(|column| column.is_personal()).collect();
     context! {
         personal,
         names => listed(fields.iter().map(|field| field.name.as_str()).collect()),
-        settable_names => listed(settable.iter().map(|field| field.name.as_str()).collect()),
+        settable_names => listed(fields.iter().filter(|field| !field.is_output).map(|field| field.name.as_str()).collect()),
         column_names => listed(columns.iter().map(|column| column.name.as_str()).collect()),
         has_required_reference => references.iter().any(|field| !field.is_optional),
         referenced_tables => tables,
-        imports => BTreeMap::from([("messages", messages), ("service", service)]),
         fields => code,
         output, settable,
         references, referenced, columns, uses,

@@ -58,21 +58,26 @@ pub(super) struct Target {
     article: String,
 }
 
+/// The kinds without arguments.
+static PLAIN: [(&str, Kind); 10] = [
+    ("string", Kind::String),
+    ("text", Kind::Text),
+    ("int", Kind::Int),
+    ("bool", Kind::Bool),
+    ("date", Kind::Date),
+    ("timestamp", Kind::Timestamp),
+    ("money", Kind::Money),
+    ("uuid", Kind::Uuid),
+    ("string[]", Kind::Strings),
+    ("map", Kind::Map),
+];
+
 impl Kind {
     fn name(&self) -> &'static str {
         match self {
-            Self::String => "string",
-            Self::Text => "text",
-            Self::Int => "int",
-            Self::Bool => "bool",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-            Self::Money => "money",
-            Self::Uuid => "uuid",
-            Self::Strings => "string[]",
-            Self::Map => "map",
             Self::Ref(_) => "ref",
             Self::Enum(_) => "enum",
+            plain => PLAIN.iter().find(|(_, kind)| kind == plain).map_or("", |(name, _)| *name),
         }
     }
 
@@ -83,27 +88,18 @@ impl Kind {
 
     fn parse(root: &Path, text: &str) -> anyhow::Result<Self> {
         let arguments = |of: &str| text.strip_prefix(of)?.strip_prefix('(')?.strip_suffix(')');
-        Ok(match text {
-            "string" => Self::String,
-            "text" => Self::Text,
-            "int" => Self::Int,
-            "bool" => Self::Bool,
-            "date" => Self::Date,
-            "timestamp" => Self::Timestamp,
-            "money" => Self::Money,
-            "uuid" => Self::Uuid,
-            "string[]" => Self::Strings,
-            "map" => Self::Map,
-            _ => match (arguments("ref"), arguments("enum")) {
-                (Some(target), _) => Self::Ref(Target::find(root, target)?),
-                (_, Some(values)) => Self::Enum(parse_values(values)?),
-                _ => bail!(
-                    "{text:?} is not a kind: use string, text, int, bool, date, timestamp, money, uuid, string[], \
-                     map, ref(resource) or enum(value,value), with `?` behind it for an optional field, and \
-                     `!` for one that the server sets"
-                ),
-            },
-        })
+        if let Some((_, kind)) = PLAIN.iter().find(|(name, _)| *name == text) {
+            return Ok(kind.clone());
+        }
+        match (arguments("ref"), arguments("enum")) {
+            (Some(target), _) => Ok(Self::Ref(Target::find(root, target)?)),
+            (_, Some(values)) => Ok(Self::Enum(parse_values(values)?)),
+            _ => bail!(
+                "{text:?} is not a kind: use string, text, int, bool, date, timestamp, money, uuid, string[], map, \
+                 ref(resource) or enum(value,value), with `?` behind it for an optional field, and `!` for one that the \
+                 server sets"
+            ),
+        }
     }
 }
 

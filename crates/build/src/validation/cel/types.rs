@@ -393,16 +393,12 @@ fn function(name: &str, is_method: bool, operands: &[&Type]) -> Typed {
     let overload =
         overloads.find(|(other, parameters, _)| other.starts_with('.') == is_method && accepts(parameters, operands));
     match overload {
-        Some((.., "bool")) => Ok(Type::Bool),
-        Some((.., "int")) => Ok(Type::Int),
-        Some((.., "uint")) => Ok(Type::Uint),
-        Some((.., "double")) => Ok(Type::Double),
-        Some((.., "string")) => Ok(Type::String),
-        Some((.., "bytes")) => Ok(Type::Bytes),
-        Some((.., "timestamp")) => Ok(Type::Time),
-        Some((.., "duration")) => Ok(Type::Duration),
         Some((.., "list(string)")) => Ok(Type::List(Type::String.into())),
-        Some(_) => Ok(Type::Any),
+        Some((.., result)) => {
+            use Type::{Bool, Bytes, Double, Duration, Int, String, Time, Uint};
+            let mut scalars = [Bool, Int, Uint, Double, String, Bytes, Time, Duration].into_iter();
+            Ok(scalars.find(|scalar| scalar.to_string() == *result).unwrap_or(Type::Any))
+        }
         None => {
             let given: Vec<_> = operands.iter().map(ToString::to_string).collect();
             let kind = if is_method { "method" } else { "function" };
