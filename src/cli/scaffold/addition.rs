@@ -327,10 +327,11 @@ fn values(resource: &Resource, fields: &[Field]) -> Value {
         ("checked", settable.iter().any(|field| field.is_checked)),
     ]);
     let personal: Vec<_> = columns.iter().filter(|column| column.is_personal()).collect();
+    let settable_names = fields.iter().filter(|field| !field.is_output).map(|field| field.name.as_str());
     context! {
         personal,
         names => listed(fields.iter().map(|field| field.name.as_str()).collect()),
-        settable_names => listed(fields.iter().filter(|field| !field.is_output).map(|field| field.name.as_str()).collect()),
+        settable_names => listed(settable_names.collect()),
         column_names => listed(columns.iter().map(|column| column.name.as_str()).collect()),
         has_required_reference => references.iter().any(|field| !field.is_optional),
         referenced_tables => tables,
