@@ -57,7 +57,7 @@ pub(crate) enum Add {
         name: String,
         /// The fields, such as title:string or 'author:ref(author)'; name:string if there are none. The kinds are string,
         /// text, int, bool, date, timestamp, money, uuid, string[], map, ref(resource) and enum(value,value). A `?` behind
-        /// the kind makes the field optional.
+        /// the kind makes the field optional, and a `!` at the end leaves it to the server: no request has it.
         #[arg(value_name = "FIELD:KIND")]
         fields: Vec<String>,
         /// The plural, if it does not follow the pattern of taxes, entries or orders.

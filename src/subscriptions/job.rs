@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::subscriptions::id::SubscriptionId;
-use mainstay_kernel::queue::Job;
+use mainstay_kernel::{app::App, module::Modules, queue::Job};
 
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,11 @@ impl SyncSubscription {
     /// Makes the first job for a subscription.
     pub fn new(subscription: SubscriptionId) -> Self {
         Self { subscription, repetitions: 0 }
+    }
+
+    /// Returns whether this program has the module that runs the job.
+    pub fn has_handler(app: &App) -> bool {
+        Modules::of(app).has("subscriptions")
     }
 }
 

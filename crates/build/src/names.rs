@@ -1,7 +1,6 @@
 //! The names of the code that prost generates.
 
 use heck::{ToLowerCamelCase as _, ToSnakeCase as _, ToUpperCamelCase as _};
-use prost_reflect::{FieldDescriptor, OneofDescriptor};
 
 const KEYWORDS: [&str; 47] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
@@ -12,35 +11,17 @@ const KEYWORDS: [&str; 47] = [
 /// Names that are not even valid as raw identifiers.
 const NEVER_IDENTIFIERS: [&str; 6] = ["_", "super", "self", "Self", "extern", "crate"];
 
-/// Returns the identifier of a field.
-pub(crate) fn field(field: &FieldDescriptor) -> String {
-    snake(field.name())
-}
-
-/// Returns the identifier of a oneof's field.
-pub(crate) fn oneof_field(oneof: &OneofDescriptor) -> String {
-    snake(oneof.name())
-}
-
-/// Returns the variant of a oneof's member.
-pub(crate) fn variant(field: &FieldDescriptor) -> String {
-    camel(field.name())
-}
-
-/// Returns the module of one part of a package's name.
-pub(crate) fn module(part: &str) -> String {
-    snake(part)
-}
-
 /// Returns a name in JSON.
 pub(crate) fn json(name: &str) -> String {
     name.to_lower_camel_case()
 }
 
+/// Returns the identifier of a field, a oneof or a module.
 pub(crate) fn snake(name: &str) -> String {
     escape(name.to_snake_case())
 }
 
+/// Returns the identifier of a type, or of a variant of an enum.
 pub(crate) fn camel(name: &str) -> String {
     escape(name.to_upper_camel_case())
 }

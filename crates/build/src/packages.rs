@@ -56,7 +56,7 @@ impl Packages {
 
     /// Returns the Rust path of a package that is compiled here.
     pub(crate) fn rust_path(&self, package: &str) -> String {
-        let modules = package.split('.').filter(|part| !part.is_empty()).map(names::module);
+        let modules = package.split('.').filter(|part| !part.is_empty()).map(names::snake);
         modules.fold(self.messages_path.clone(), |path, module| format!("{path}::{module}"))
     }
 

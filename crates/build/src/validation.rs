@@ -131,7 +131,7 @@ impl Generator<'_> {
     fn normalization(&self, message: &MessageDescriptor, fields: &[Ruled]) -> String {
         let mut body = String::new();
         for (field, rules) in fields {
-            let name = names::field(field);
+            let name = names::snake(field.name());
             if let Some(function) = rules.keys.normalization {
                 body += &format!("        text::normalize_keys(&mut self.{name}, text::{function});\n");
             }
@@ -169,13 +169,13 @@ impl Generator<'_> {
     /// Returns the identifier of the oneof that a field belongs to, and the path of its variant.
     fn member(&self, message: &MessageDescriptor, field: &FieldDescriptor) -> Option<(String, String)> {
         let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic())?;
-        let member = format!("{}::{}", paths::oneof(message, &oneof, self.packages), names::variant(field));
-        Some((names::oneof_field(&oneof), member))
+        let member = format!("{}::{}", paths::oneof(message, &oneof, self.packages), names::camel(field.name()));
+        Some((names::snake(oneof.name()), member))
     }
 
     /// Returns the expression for whether a field is set; without presence, whether it is not zero.
     fn is_set(&self, message: &MessageDescriptor, field: &FieldDescriptor) -> String {
-        let name = names::field(field);
+        let name = names::snake(field.name());
         if let Some((oneof, member)) = self.member(message, field) {
             return format!("matches!(&self.{oneof}, Some({member}(_)))");
         }
@@ -192,7 +192,7 @@ impl Generator<'_> {
 
     /// Generates the statements that check one field; empty if there is nothing to check.
     fn statements(&self, message: &MessageDescriptor, field: &FieldDescriptor, rules: &Rules) -> String {
-        let (name, path) = (names::field(field), at(field));
+        let (name, path) = (names::snake(field.name()), at(field));
         if field.is_map() {
             return self.map(field, rules);
         }
@@ -222,7 +222,7 @@ impl Generator<'_> {
 
     /// Generates the checks of the map itself, then of each key and value.
     fn map(&self, field: &FieldDescriptor, rules: &Rules) -> String {
-        let (name, path) = (names::field(field), at(field));
+        let (name, path) = (names::snake(field.name()), at(field));
         let (key, value) = rules::entry(field);
         let keys = self.value(&key, &rules.keys, "path");
         let values = self.value(&value, &rules.items, "path");

@@ -22,13 +22,19 @@ message FieldRules {
   optional bool required = 25;
   oneof type { StringRules string = 14; FloatRules float = 1; }
 }
-message StringRules { optional uint64 max_len = 3; optional string pattern = 6; optional string novel = 99; }
+message StringRules {
+  optional uint64 max_len = 3;
+  optional string pattern = 6;
+  optional string novel = 99;
+  extensions 1000 to max;
+}
 message FloatRules {
   oneof less_than { float lt = 2; }
   oneof greater_than { float gt = 4; }
   extensions 1000 to max;
 }
 extend FloatRules { optional bool round = 1000; }
+extend StringRules { optional string shape = 1000 [(predefined) = {cel: {expression: 'this.matches(rule)'}}]; }
 "#;
 
 const PAGE: &str = r#"
@@ -231,6 +237,14 @@ fn a_rule_that_cannot_be_compiled_names_its_field() {
         (
             "string power = 2 [(buf.validate.field).cel_expression = 'this.matches(this)'];",
             ".power: the rule `this.matches(this)`: the pattern of matches is neither",
+        ),
+        (
+            "string power = 2 [(buf.validate.field).string.(buf.validate.shape) = '['];",
+            ".power: the rule `this.matches(rule)`: the pattern is no regular expression",
+        ),
+        (
+            "repeated string power = 2 [(buf.validate.field).cel_expression = 'this.all(rule, rule.matches(rule))'];",
+            ".power: the rule `this.all(rule, rule.matches(rule))`: rule is a variable of all rules",
         ),
         (
             "float power = 2 [(buf.validate.field).cel_expression = 'this'];",

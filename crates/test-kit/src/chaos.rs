@@ -27,7 +27,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// The behavior of an outside API.
 pub trait FakeApi: Send + 'static {
     /// Answers a request with a status and a body. A request with a safe method, such as GET, is a look-up; any other one may
-    /// take effect.
+    /// take effect. The body is at most 1 MiB of text, and empty otherwise. Requests are answered one at a time.
     fn answer(&mut self, request: &http::request::Parts, body: &str) -> (u16, String);
 
     /// The number of effects so far.
@@ -88,7 +88,7 @@ impl<A> Drop for OutsideApi<A> {
 }
 
 impl<A: FakeApi> OutsideApi<A> {
-    /// Starts the server.
+    /// Starts the server on a free port of 127.0.0.1, without faults.
     ///
     /// # Panics
     /// Panics if no port is free.
@@ -113,7 +113,7 @@ impl<A: FakeApi> OutsideApi<A> {
         &self.url
     }
 
-    /// Passes the API to a function.
+    /// Passes the API to a function, which sets its behavior or reads its state. Requests wait meanwhile.
     pub async fn with<T>(&self, run: impl FnOnce(&mut A) -> T) -> T {
         run(&mut self.shared.state.lock().await.api)
     }
@@ -202,11 +202,12 @@ pub async fn check_effect<E: Effect, A: FakeApi>(
 }
 
 impl TestServer {
-    /// Runs the effects of a kind until each has its outcome, as if a worker that holds one were dead. Advances the clock
-    /// before each run, so that attempts can be looked up.
+    /// Runs the effects of a kind until each has its outcome, as if a worker that holds one were dead. Before each of at most
+    /// eight runs, advances the clock by [`Effect::TIMEOUT`], one second and [`Effect::LOOKUP_LAG`], so that attempts can be
+    /// looked up.
     ///
     /// # Panics
-    /// Panics if an effect has no outcome after several runs.
+    /// Panics with the jobs if an effect has no outcome after eight runs.
     pub async fn run_effects<E: Effect>(&self) {
         let step = TimeDelta::from_std(E::TIMEOUT + Duration::from_secs(1)).expect("a time limit") + E::LOOKUP_LAG;
         let pending = format!("SELECT count(*) FROM effects WHERE kind = '{}'", E::NAME);

@@ -2,7 +2,7 @@
 
 use mainstay::identity::user::model::User;
 use mainstay_kernel::id::AccountId;
-use reqwest::Method;
+use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::Value;
 use tonic::{
     Request, Status,
@@ -65,7 +65,8 @@ impl Client {
         Self { url: url.into(), ..self.clone() }
     }
 
-    /// Returns the same caller, with one more header in each REST request.
+    /// Returns the same caller, with one more header in each REST request. The first value of a header remains, too. Calls of
+    /// [`grpc`](Self::grpc) do not have it.
     #[must_use]
     pub fn with(&self, header: &str, value: &str) -> Self {
         let mut client = self.clone();
@@ -73,30 +74,31 @@ impl Client {
         client
     }
 
-    /// Sends a GET request.
+    /// Sends a GET request; see [`send`](Self::send). The path begins with `/` and may have a query.
     pub async fn get(&self, path: &str) -> Response {
         self.send(Method::GET, path, None).await
     }
 
-    /// Sends a POST request.
+    /// Sends a POST request with a body of JSON; see [`send`](Self::send).
     pub async fn post(&self, path: &str, body: Value) -> Response {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    /// Sends a PATCH request.
+    /// Sends a PATCH request with a body of JSON; see [`send`](Self::send).
     pub async fn patch(&self, path: &str, body: Value) -> Response {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
-    /// Sends a DELETE request.
+    /// Sends a DELETE request; see [`send`](Self::send).
     pub async fn delete(&self, path: &str) -> Response {
         self.send(Method::DELETE, path, None).await
     }
 
-    /// Sends a request.
+    /// Sends a request with the credentials and headers of the caller. Redirects are not followed, and nothing is retried. The
+    /// client has no time limit; the deadline of the server ends a request.
     ///
     /// # Panics
-    /// Panics if the server does not respond.
+    /// Panics if the server does not respond, or if the body of the response is not text.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
@@ -106,7 +108,7 @@ impl Client {
             request = request.header(name, value);
         }
         if let Some(body) = &body {
-            request = request.json(body);
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
         Response::read(request.send().await.expect("the server responds")).await
     }

@@ -34,7 +34,10 @@ impl TestServer {
         Client::new(self.url(), None, None)
     }
 
-    /// Returns a new admin.
+    /// Returns a new admin. As for all callers, the access token is valid for 5 minutes of the server's clock.
+    ///
+    /// # Panics
+    /// Like [`sign_in`](Self::sign_in), as do the following functions.
     pub async fn admin(&self) -> Client {
         self.user(Role::Admin).await
     }

@@ -129,7 +129,8 @@ impl TestServer {
         self.serving.await.expect("no panic");
     }
 
-    /// Advances the clock. Access tokens may expire; see [`TestServer::sign_in`].
+    /// Advances the clock of the application; a negative duration sets it back. The time of Postgres (`now()`), by which jobs are
+    /// due, does not change. Access tokens expire after 5 minutes: see [`TestServer::sign_in`].
     pub fn advance(&self, by: TimeDelta) {
         self.app.clock.advance(by);
     }
@@ -146,7 +147,8 @@ impl TestServer {
         self.app.database.transaction(publish).await.expect("every subscriber accepts the events");
     }
 
-    /// Runs the due jobs, and the jobs that these add, until no job is due.
+    /// Runs the due jobs, and the jobs that these add, until no job is due. The failure of a job does not fail the test: the job
+    /// waits for its next attempt, with the error in `jobs.last_error`.
     ///
     /// # Panics
     /// Panics if the queue can't be read.
@@ -166,7 +168,7 @@ impl TestServer {
 }
 
 impl Builder {
-    /// Sets a variable of the configuration.
+    /// Sets a variable of the configuration, in place of its default or of the test kit's value. The last value of a name counts.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self

@@ -45,6 +45,10 @@ pub(super) fn resource(
     let default = ["name:string".to_owned()];
     let fields = Field::parse_all(root, resource.as_ref().ok(), if fields.is_empty() { &default } else { fields });
     let (resource, fields) = both(resource, fields)?;
+    ensure!(
+        fields.iter().any(|field| !field.is_output),
+        "callers need a field that they set: leave out the `!` of one"
+    );
     let Resource { name, plural } = &resource;
     let mut addition = Addition::new(root, resource.names(), values(&resource, &fields))?;
     addition.stamp(&format!("create_{plural}"), now);
@@ -61,7 +65,12 @@ pub(super) fn resource(
         let text =
             edit::add_call(&text, &format!(".service({name}::service::server)"), &[".service(", ".migrations("])?;
         // Before the resources that it refers to: an erasure deletes its rows first.
-        edit::add_call(&text, &format!(".personal({name}::PERSONAL)"), &[".migrations("])
+        let text = edit::add_call(&text, &format!(".personal({name}::PERSONAL)"), &[".migrations("])?;
+        edit::add_call(
+            &text,
+            &format!(".retention([{name}::RETENTION])"),
+            &[".retention(", ".personal(", ".migrations("],
+        )
     })?;
     let block = addition.piece("resource_insert", "schema.rs")?;
     addition.changes.edit(root.join("src/schema.rs"), |text| Ok(edit::set_block(text, &table, "\n}\n", &block)))?;
@@ -167,16 +176,20 @@ pub(super) fn migration(root: &Path, resource: &str, fields: &[String], now: Dat
     let (resource, fields) = both(resource, fields)?;
     let mut addition = Addition::new(root, resource.names(), values(&resource, &fields))?;
     let columns = fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join("_and_");
-    addition.stamp(&format!("add_{columns}_to_{}", resource.plural), now);
+    let is_repeated = addition.stamp(&format!("add_{columns}_to_{}", resource.plural), now);
     addition.names.push(("the_columns", columns));
     addition.create("migration")?;
     let block = addition.piece("migration_insert", "schema.rs")?;
     let table = format!("    {}.{} (", addition.module, resource.plural);
     addition.changes.edit(root.join("src/schema.rs"), |text| {
-        let columns = text.split_once(&table).and_then(|(_, rest)| rest.split("\n    }").next());
-        if columns.is_some_and(|columns| format!("{columns}\n").contains(&block)) {
+        let present = text.split_once(&table).and_then(|(_, rest)| rest.split("\n    }").next()).unwrap_or_default();
+        if is_repeated && format!("{present}\n").contains(&block) {
             return Ok(text.to_owned());
         }
+        let is_present = |name: &&str| present.lines().any(|line| line.trim().starts_with(&format!("{name} -> ")));
+        let names = block.lines().filter_map(|line| line.split_whitespace().next());
+        let doubled: Vec<_> = names.filter(is_present).collect();
+        ensure!(doubled.is_empty(), "the table {} already has the column {}", resource.plural, doubled.join(" and "));
         edit::add_to_block(text, &table, "    }", &block)
     })?;
     addition.changes.finish()
@@ -222,8 +235,8 @@ impl<'a> Addition<'a> {
     }
 
     /// Sets the version of the migration with a name: the present version if the migration exists, and otherwise the
-    /// current time, unless another migration has that version.
-    fn stamp(&mut self, name: &str, now: DateTime<Utc>) {
+    /// current time, unless another migration has that version. Returns whether the migration exists.
+    fn stamp(&mut self, name: &str, now: DateTime<Utc>) -> bool {
         let entries = fs::read_dir(self.root.join("migrations")).into_iter().flatten().flatten();
         let names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         let own = names.iter().find_map(|other| other.strip_suffix(name)?.strip_suffix('_'));
@@ -231,6 +244,7 @@ impl<'a> Addition<'a> {
         let times = (0..).map(|seconds| (now + TimeDelta::seconds(seconds)).format("%Y-%m-%d-%H%M%S").to_string());
         let stamp = own.map(str::to_owned).into_iter().chain(times.skip_while(|stamp| is_known(stamp))).next();
         self.names.push(("0000-00-00-000000", stamp.expect("the times do not end")));
+        own.is_some()
     }
 
     /// Adds the files of a template folder.
@@ -288,50 +302,41 @@ impl<'a> Addition<'a> {
 /// Returns the values that the templates of a resource insert.
 fn values(resource: &Resource, fields: &[Field]) -> Value {
     let code: Vec<_> = fields.iter().map(|field| field.code(&resource.name, &resource.plural)).collect();
+    let (output, settable): (Vec<_>, Vec<_>) = code.iter().partition(|field| field.is_output);
     let columns: Vec<_> = code.iter().flat_map(|field| field.columns.clone()).collect();
     let listed = |names: Vec<&str>| names.join(", ");
     let references: Vec<_> = code.iter().filter(|field| field.reference.is_some()).collect();
     let referenced: BTreeSet<_> = references.iter().filter_map(|field| field.reference.as_ref()).collect();
     let tables: Vec<_> = referenced.iter().map(|target| &target.plural).collect();
     let has = |of: fn(&Kind) -> bool| fields.iter().any(|field| of(&field.kind));
-    let (has_date, has_money) = (has(|kind| *kind == Kind::Date), has(|kind| *kind == Kind::Money));
-    let is_cleared = code.iter().any(|field| field.is_required);
-    let converts = |text: &str| code.iter().any(|field| field.create.contains(text) || field.patch.contains(text));
+    let is_cleared = settable.iter().any(|field| field.is_required);
+    let converts = |text: &str| settable.iter().any(|field| field.create.contains(text) || field.patch.contains(text));
     let uses = BTreeMap::from([
-        ("date", has_date),
-        ("money", has_money),
+        ("date", has(|kind| *kind == Kind::Date)),
+        ("money", has(|kind| *kind == Kind::Money)),
         ("uuid", has(|kind| *kind == Kind::Uuid)),
+        ("parsed_uuid", converts("Uuid::")),
         ("enum", has(|kind| matches!(kind, Kind::Enum(_)))),
         ("map", has(|kind| *kind == Kind::Map)),
         ("corrupt", has(|kind| matches!(kind, Kind::Enum(_) | Kind::Map))),
         ("parse", converts("parse::")),
         ("error", is_cleared || converts("Error::")),
         ("cleared", is_cleared),
-        ("clearable", code.iter().any(|field| !field.is_required)),
-        ("checked", code.iter().any(|field| field.is_checked)),
+        ("optional", code.iter().any(|field| field.is_optional)),
+        ("clearable", settable.iter().any(|field| !field.is_required)),
+        ("checked", settable.iter().any(|field| field.is_checked)),
     ]);
-    let date = has_date.then_some("google/type/date.proto");
-    let money = has_money.then_some("mainstay/common/v1/money.proto");
-    let time = has(|kind| *kind == Kind::Timestamp).then_some("google/protobuf/timestamp.proto");
-    let optional = code.iter().any(|field| field.is_optional).then_some("mainstay/policy/v1/field.proto");
-    let messages: Vec<_> = [date, money, optional].into_iter().flatten().collect();
-    let [mask, page, field, method] = [
-        "google/protobuf/field_mask.proto",
-        "mainstay/common/v1/page.proto",
-        "mainstay/policy/v1/field.proto",
-        "mainstay/policy/v1/method.proto",
-    ]
-    .map(Some);
-    let service: Vec<_> = [mask, time, date, money, page, field, method].into_iter().flatten().collect();
     let personal: Vec<_> = columns.iter().filter(|column| column.is_personal()).collect();
+    let settable_names = fields.iter().filter(|field| !field.is_output).map(|field| field.name.as_str());
     context! {
         personal,
         names => listed(fields.iter().map(|field| field.name.as_str()).collect()),
+        settable_names => listed(settable_names.collect()),
         column_names => listed(columns.iter().map(|column| column.name.as_str()).collect()),
         has_required_reference => references.iter().any(|field| !field.is_optional),
         referenced_tables => tables,
-        imports => BTreeMap::from([("messages", messages), ("service", service)]),
         fields => code,
+        output, settable,
         references, referenced, columns, uses,
     }
 }

@@ -1,4 +1,5 @@
-//! The fields of a resource, as the command line names them: `title:string`, `price:money?`, `author:ref(author)`.
+//! The fields of a resource, as the command line names them: `title:string`, `price:money?`, `author:ref(author)`, and
+//! `sold_at:timestamp?!` for one that the server sets.
 
 mod code;
 mod kinds;
@@ -25,6 +26,8 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) is_optional: bool,
+    /// Whether the server alone sets the field. Then it is in no request.
+    pub(super) is_output: bool,
 }
 
 /// The kind of a field.
@@ -55,21 +58,26 @@ pub(super) struct Target {
     article: String,
 }
 
+/// The kinds without arguments.
+static PLAIN: [(&str, Kind); 10] = [
+    ("string", Kind::String),
+    ("text", Kind::Text),
+    ("int", Kind::Int),
+    ("bool", Kind::Bool),
+    ("date", Kind::Date),
+    ("timestamp", Kind::Timestamp),
+    ("money", Kind::Money),
+    ("uuid", Kind::Uuid),
+    ("string[]", Kind::Strings),
+    ("map", Kind::Map),
+];
+
 impl Kind {
     fn name(&self) -> &'static str {
         match self {
-            Self::String => "string",
-            Self::Text => "text",
-            Self::Int => "int",
-            Self::Bool => "bool",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-            Self::Money => "money",
-            Self::Uuid => "uuid",
-            Self::Strings => "string[]",
-            Self::Map => "map",
             Self::Ref(_) => "ref",
             Self::Enum(_) => "enum",
+            plain => PLAIN.iter().find(|(_, kind)| kind == plain).map_or("", |(name, _)| *name),
         }
     }
 
@@ -80,26 +88,18 @@ impl Kind {
 
     fn parse(root: &Path, text: &str) -> anyhow::Result<Self> {
         let arguments = |of: &str| text.strip_prefix(of)?.strip_prefix('(')?.strip_suffix(')');
-        Ok(match text {
-            "string" => Self::String,
-            "text" => Self::Text,
-            "int" => Self::Int,
-            "bool" => Self::Bool,
-            "date" => Self::Date,
-            "timestamp" => Self::Timestamp,
-            "money" => Self::Money,
-            "uuid" => Self::Uuid,
-            "string[]" => Self::Strings,
-            "map" => Self::Map,
-            _ => match (arguments("ref"), arguments("enum")) {
-                (Some(target), _) => Self::Ref(Target::find(root, target)?),
-                (_, Some(values)) => Self::Enum(parse_values(values)?),
-                _ => bail!(
-                    "{text:?} is not a kind: use string, text, int, bool, date, timestamp, money, uuid, string[], \
-                     map, ref(resource) or enum(value,value), with `?` behind it for an optional field"
-                ),
-            },
-        })
+        if let Some((_, kind)) = PLAIN.iter().find(|(name, _)| *name == text) {
+            return Ok(kind.clone());
+        }
+        match (arguments("ref"), arguments("enum")) {
+            (Some(target), _) => Ok(Self::Ref(Target::find(root, target)?)),
+            (_, Some(values)) => Ok(Self::Enum(parse_values(values)?)),
+            _ => bail!(
+                "{text:?} is not a kind: use string, text, int, bool, date, timestamp, money, uuid, string[], map, \
+                 ref(resource) or enum(value,value), with `?` behind it for an optional field, and `!` for one that the \
+                 server sets"
+            ),
+        }
     }
 }
 
@@ -140,6 +140,7 @@ impl Field {
     /// Parses a field, such as `price:money?`.
     pub(super) fn parse(root: &Path, text: &str) -> anyhow::Result<Self> {
         let (name, kind) = text.split_once(':').context("give a name and a kind, such as title:string")?;
+        let (kind, is_output) = kind.strip_suffix('!').map_or((kind, false), |kind| (kind, true));
         let (kind, is_optional) = kind.strip_suffix('?').map_or((kind, false), |kind| (kind, true));
         check(name)?;
         let kind = Kind::parse(root, kind)?;
@@ -152,7 +153,13 @@ impl Field {
         ensure!(!(is_enum && ["patch", "service"].contains(&name.as_str())), "{name}: the contract has such a type");
         let is_collection = kind.is_collection();
         ensure!(!(is_optional && is_collection), "a list or a map is empty rather than absent: leave out the `?`");
-        Ok(Self { name, kind, is_optional })
+        ensure!(!(is_output && is_reference), "callers set a reference: leave out the `!`, or use the kind uuid");
+        let has_initial = is_optional || is_collection || matches!(kind, Kind::Int | Kind::Bool | Kind::Enum(_));
+        ensure!(
+            !is_output || has_initial,
+            "a new resource has no value that the server could set: add a `?` before the `!`"
+        );
+        Ok(Self { name, kind, is_optional, is_output })
     }
 
     /// Parses the fields of a resource.

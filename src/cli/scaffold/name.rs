@@ -124,8 +124,22 @@ pub(super) fn action(name: &str) -> anyhow::Result<Names> {
         ("does it with ", does),
         ("done_it", name.to_owned()),
         ("DoneIt", camel(name)),
-        ("done it", words.clone()),
+        ("was done it", format!("{} {words}", auxiliary(verb))),
     ])
+}
+
+/// Returns the verb before the name of an event: a book was published, has arrived, is late.
+fn auxiliary(name: &str) -> &'static str {
+    const IRREGULAR: &str = "bought built chosen found given held hidden kept left lost made paid put read sent set shown sold \
+                             taken withdrawn written";
+    const INTRANSITIVE: &str =
+        "arrived begun departed elapsed ended expired failed gone happened lapsed started succeeded";
+    let is_among = |words: &str| words.split_whitespace().any(|word| word == name);
+    match name {
+        _ if is_among(INTRANSITIVE) => "has",
+        _ if name.ends_with("ed") || is_among(IRREGULAR) => "was",
+        _ => "is",
+    }
 }
 
 /// Checks that a name is valid in Protobuf, Rust and SQL, and has one form in each.
@@ -201,6 +215,22 @@ mod tests {
             assert_eq!(Resource::parse(name, None).expect("a name").plural, plural);
         }
         assert_eq!(Resource::parse("person", Some("people")).expect("a name").collection(), "people");
+    }
+
+    #[test]
+    fn the_name_of_an_event_makes_a_sentence() {
+        for (name, sentence) in [
+            ("published", "was published"),
+            ("marked_read", "was marked read"),
+            ("sent", "was sent"),
+            ("expired", "has expired"),
+            ("late", "is late"),
+            ("on_sale", "is on sale"),
+        ] {
+            let names = action(name).expect("a name");
+            let (_, text) = names.iter().find(|(word, _)| *word == "was done it").expect("the sentence");
+            assert_eq!(text, sentence);
+        }
     }
 
     #[test]

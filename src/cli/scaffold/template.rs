@@ -23,6 +23,7 @@ pub(super) fn files<'a>(folder: &'a str, names: &'a Names) -> impl Iterator<Item
         let name = match name.as_str() {
             "_Cargo.toml" => "Cargo.toml",
             "_gitignore" => ".gitignore",
+            "_cargo_config.toml" => ".cargo/config.toml",
             name => name,
         };
         (rename(name, names), rename(&text, names))

@@ -59,6 +59,11 @@ fn a_repository_and_its_resources_are_written() {
     assert!(read(&root, "src/lib.rs").contains("pub mod delivery_note;\npub mod invoice;\npub mod proto;"));
     let personal = "        .personal(delivery_note::PERSONAL)\n        .personal(invoice::PERSONAL)\n";
     assert!(read(&root, "src/lib.rs").contains(personal), "later resources are erased first");
+    let retentions = "        .retention([invoice::RETENTION])\n        .retention([delivery_note::RETENTION])\n";
+    assert!(read(&root, "src/lib.rs").contains(retentions));
+    assert!(read(&root, "src/invoice.rs").contains("Retention::without_age(&[\"book_shop.invoices\"]"));
+    // The same setting of the build scripts' environment as Mainstay's.
+    assert_eq!(read(&root, ".cargo/config.toml"), include_str!("../../../.cargo/config.toml"));
     let services = "        .service(invoice::service::server)\n        .service(delivery_note::service::server)\n";
     assert!(read(&root, "src/lib.rs").contains(services));
     assert!(read(&root, "tests/it/main.rs").contains("mod delivery_notes;\nmod invoices;\n\nuse "));
@@ -197,6 +202,41 @@ fn the_fields_of_a_resource_are_in_all_of_its_files() {
     }
 }
 
+/// A field of the server is in the resource, and in no request.
+#[test]
+fn callers_do_not_set_the_fields_of_the_server() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("shop");
+    new(&root).expect("a repository");
+    let fields = ["title:string", "status:enum(draft,on_sale)!", "views:int!", "sold_at:timestamp?!", "shelf:uuid?!"];
+    add(&root, "book", &fields).expect("a resource");
+    for (file, present, absent) in [
+        ("proto/shop/v1/book.proto", "  // The status. Set by the server.\n  optional BookStatus status = 7;", "\u{0}"),
+        ("proto/shop/v1/book_service.proto", "  optional string title = 1 [", "status"),
+        ("proto/shop/v1/book_service.proto", "  string title = 2 [", "sold_at"),
+        ("src/book/service.rs", "status: Some(status.number().into()),", "Uuid"),
+        ("src/book/service.rs", "let pb::CreateBookRequest { account_id, title } =", "from_number"),
+        ("src/book/store.rs", "views: i64,", "\u{0}"),
+        ("tests/it/books.rs", "customer.patch(&format!(\"{path}?updateMask=soldAt\"), json!({}))", "json!(null)"),
+    ] {
+        let text = read(&root, file);
+        assert!(text.contains(present) && !text.contains(absent), "{present}: {text}");
+    }
+    let model = read(&root, "src/book/model.rs");
+    for part in
+        ["pub struct Values {\n    pub title: String,\n}", "status: BookStatus::Draft,", "views: 0,", "sold_at: None,"]
+    {
+        assert!(model.contains(part), "{part}: {model}");
+    }
+    for (field, why) in [("author:ref(book)!", "callers set a reference"), ("price:money!", "add a `?` before the `!`")]
+    {
+        let error = add(&root, "page", &["title:string", field]).expect_err(field).to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let error = add(&root, "page", &["views:int!"]).expect_err("no field for callers").to_string();
+    assert!(error.contains("callers need a field"), "{error}");
+}
+
 #[test]
 fn every_fault_is_named_and_nothing_is_written() {
     let parent = tempfile::tempdir().expect("a folder");
@@ -217,6 +257,17 @@ fn every_fault_is_named_and_nothing_is_written() {
     let error = addition::migration(&root, "book", &fields[..1], DateTime::UNIX_EPOCH).expect_err("no default");
     assert!(error.to_string().contains("pages: the previous version stores rows without it"), "{error}");
     addition::migration(&root, "book", &fields[1..], DateTime::UNIX_EPOCH).expect_err("no kind");
+    // A column of the table, by `create_books` and by an earlier migration; also with another kind.
+    let add = |field: &str| addition::migration(&root, "book", &[field.to_owned()], DateTime::UNIX_EPOCH);
+    assert!(matches!(add("isbn:string?").expect("a column"), Outcome::Written(_)));
+    let schema = read(&root, "src/schema.rs");
+    for (field, column) in [("name:string?", "name"), ("isbn:int?", "isbn")] {
+        let error = format!("{:#}", add(field).expect_err("there is such a column"));
+        for part in ["src/schema.rs can't be changed", &format!("the table books already has the column {column}")] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    assert_eq!(read(&root, "src/schema.rs"), schema);
     let added: Vec<_> = tree(&root).difference(&before).map(|(path, _)| path.clone()).collect();
     assert!(added.iter().all(|path| !path.to_string_lossy().contains("pages")), "{added:?}");
 }
@@ -428,4 +479,8 @@ fn the_versions_are_those_of_mainstay() {
         }
     }
     assert!(compared >= 10, "only {compared} were compared");
+    // Sign-ins and starts are as fast as in Mainstay's tests, which decode pictures, too.
+    let optimized = |manifest: &'static str| manifest.lines().filter(|line| line.ends_with("opt-level = 3"));
+    let without_pictures: Vec<_> = optimized(ours).filter(|line| !line.starts_with("zune-jpeg.")).collect();
+    assert_eq!(optimized(template).collect::<Vec<_>>(), without_pictures);
 }

@@ -1,4 +1,4 @@
-//! The job that finds out what a refunded charge paid that is not booked for a payment here.
+//! The job that finds what a refunded charge paid that is not booked for a payment here.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -6,11 +6,14 @@ use uuid::Uuid;
 
 use mainstay_kernel::queue::Job;
 
-/// Asks the gateway whether the refunded charge names a payment, or paid an invoice of a subscription.
+/// Finds the payment or the subscription of a refunded charge. Unless the invoice is known, the gateway is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindRefunded {
     /// The gateway's id for the charge.
     pub charge: String,
+    /// The gateway's id for the invoice that the charge paid, if known.
+    #[serde(default)]
+    pub invoice: Option<String>,
 }
 
 impl Job for FindRefunded {

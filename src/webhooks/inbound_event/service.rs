@@ -123,6 +123,8 @@ impl InboundEventService for InboundEvents {
         let pb::AnswerWebhookChallengeRequest { hub, challenge, crc_token, .. } = mem::take(&mut call.message);
         let hub = hub.unwrap_or_default();
         let challenge = if hub.challenge.is_empty() { challenge } else { hub.challenge };
+        // A browser or a monitor that opens the address sends no challenge: an attempt with one is worth an alert.
+        let is_attempt = !(challenge.is_empty() && crc_token.is_empty() && hub.verify_token.is_empty());
         let parameters = Parameters {
             mode: hub.mode,
             verify_token: hub.verify_token,
@@ -133,7 +135,7 @@ impl InboundEventService for InboundEvents {
         match verifier.challenge(Challenge::Unsigned(&parameters)) {
             Some(given) => call.read(pb::AnswerWebhookChallengeResponse { body: answer(provider, given)? }),
             None => {
-                count(provider, "refused", 1);
+                count(provider, "refused", is_attempt.into());
                 Err(forged("the provider sends no such challenge, or another token").into())
             }
         }

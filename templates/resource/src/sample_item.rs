@@ -6,7 +6,11 @@ pub mod ops;
 pub mod service;
 pub mod store;
 
-use mainstay_kernel::personal::Personal;
+use mainstay_kernel::{config::Retention, personal::Personal};
+
+/// How long the rows are kept.
+pub const RETENTION: Retention =
+    Retention::without_age(&["my_module.sample_items"], "until the sample item or its account is deleted");
 
 /// The personal data: the sample items are erased with their account.
 pub const PERSONAL: [Personal; {{ personal | length + 1 }}] = [

@@ -1,5 +1,5 @@
-//! The excerpts in README.md, CONTRIBUTING.md, the example's README, docs/mail.md, docs/seams.md, docs/change-an-api.md and
-//! docs/validation.md match the files they quote.
+//! The excerpts in README.md, CONTRIBUTING.md, the example's README, docs/mail.md, docs/seams.md, docs/change-an-api.md,
+//! docs/validation.md and docs/test-kit.md match the files they quote.
 
 use std::path::Path;
 
@@ -48,6 +48,7 @@ fn every_excerpt_matches_its_file() {
         ("docs/seams.md", 1),
         ("docs/change-an-api.md", 1),
         ("docs/validation.md", 4),
+        ("docs/test-kit.md", 8),
     ] {
         let text = std::fs::read_to_string(root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
         let excerpts = excerpts(&text);

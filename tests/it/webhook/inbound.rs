@@ -212,6 +212,24 @@ async fn a_signed_event_may_have_any_media_type_of_json_or_none() {
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, received);
 }
 
+/// A browser or a monitor that opens the address of a provider forges nothing, so that no alert follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_challenge_does_not_count_as_refused() {
+    let app = TestApp::start().await;
+    let refused = || {
+        let series = "mainstay_webhooks_received_total{provider=\"generic\",outcome=\"refused\"} ";
+        let metrics = mainstay_kernel::telemetry::metrics().render();
+        metrics.lines().find_map(|line| line.strip_prefix(series)?.parse::<u64>().ok()).expect("the series exists")
+    };
+    let before = refused();
+    let forged = "?hub.mode=subscribe&hub.verify_token=another_token_of_16&hub.challenge=repeat_this";
+    for (query, counted) in [("", 0), ("?hub.mode=subscribe", 0), (forged, 1)] {
+        let visit = Raw::new("GET", format!("/webhooks/generic{query}"));
+        visit.send(app.endpoint.address).await.failure("INVALID_SIGNATURE");
+        assert_eq!(refused() - before, counted, "{query}");
+    }
+}
+
 /// GitHub's events have up to 25 MB, and few have more than 8 MiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_may_have_megabytes() {

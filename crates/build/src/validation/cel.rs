@@ -21,8 +21,8 @@ pub(crate) struct Rule {
     id: String,
     expression: String,
     message: String,
-    /// The value of a predefined rule: an expression, and its type.
-    value: Option<(String, Type)>,
+    /// The value of a predefined rule, and its expression.
+    value: Option<(String, Value)>,
 }
 
 /// What a rule applies to.
@@ -49,7 +49,7 @@ pub(crate) fn predefined(rules: &DynamicMessage) -> Result<Vec<Rule>, String> {
         }
         let text = literal(value).ok_or_else(|| format!("the value of the rule ({}) has no type", rule.full_name()))?;
         for expression in expressions {
-            let value = Some((text.clone(), Type::of_value(value)));
+            let value = Some((text.clone(), value.clone()));
             read.push(Rule { value, ..Rule::read(&expression)? });
         }
     }
@@ -86,7 +86,7 @@ impl Rule {
     pub(super) fn entry(&self, part: Part<'_>, ignores_zero: bool) -> Result<String, String> {
         let fault = |fault: String| format!("the rule `{}`: {}", self.id, fault.replace('\n', " "));
         let parsed = ::cel::Env::stdlib().compile(&self.expression).map_err(|error| fault(error.to_string()))?;
-        let mut scope = Scope::new(part.this(), self.value.as_ref().map(|(_, kind)| kind.clone()));
+        let mut scope = Scope::new(part.this(), self.value.as_ref().map(|(_, value)| value));
         let result = scope.type_of(parsed.expression()).map_err(fault)?;
         if ![Type::Bool, Type::String, Type::Any].contains(&result) {
             return Err(fault(format!("the result is {result}, and neither a bool nor a string")));

@@ -49,7 +49,7 @@ pub(super) fn of_oneofs(message: &MessageDescriptor) -> Result<String, String> {
         let required = option.as_message().and_then(|option| option.get_field_by_name("required"));
         if required.is_some_and(|required| *required == Value::Bool(true)) {
             let names: Vec<_> = oneof.fields().map(|field| field.json_name().to_owned()).collect();
-            let check = Check::new(format!("self.{}.is_none()", names::oneof_field(&oneof)), required_one(&names));
+            let check = Check::new(format!("self.{}.is_none()", names::snake(oneof.name())), required_one(&names));
             source += &record(&format!("path.field({:?})", names::json(oneof.name())), &[check]);
         }
     }

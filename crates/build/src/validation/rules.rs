@@ -105,7 +105,7 @@ impl Raw {
         let kind = scalar_kind(kind);
         Ok(Element {
             is_ignored,
-            condition: not_zero(&kind).filter(|_| self.ignore == Some(Ignore::IfZero)),
+            condition: zero(&kind).filter(|_| self.ignore == Some(Ignore::IfZero)).map(|[_, not_zero]| not_zero),
             normalization: text.normalization(&kind, typed.as_ref()),
             cel: if is_ignored { Vec::new() } else { self.cel },
             checks: value(&kind, typed, text)?,
@@ -128,17 +128,17 @@ impl Rules {
         let is_ignored = raw.ignore == Some(Ignore::Always);
         let required = raw.required && !is_ignored;
         let text = Text::of(field)?;
-        let mut rules = match () {
-            () if field.is_map() => Self::read_map(field, raw, text)?,
-            () if field.is_list() => Self::read_list(field, raw, text)?,
-            () => Self { whole: raw.element(&field.kind(), text)?, ..Self::default() },
+        let is_collection = field.is_map() || field.is_list();
+        let mut rules = match is_collection {
+            true => Self::read_collection(field, raw, text)?,
+            false => Self { whole: raw.element(&field.kind(), text)?, ..Self::default() },
         };
         rules.required = required;
         if field.supports_presence() {
             // An unset field has no value to check, and one that is set is checked even if it is zero.
             rules.whole.condition = None;
         } else if required {
-            let zero = if field.is_list() || field.is_map() { Some("value.is_empty()") } else { zero(&field.kind()) };
+            let zero = if is_collection { Some("value.is_empty()") } else { zero(&field.kind()).map(|[zero, _]| zero) };
             let zero = zero.ok_or_else(|| format!("a {:?} without presence can't be required", field.kind()))?;
             rules.whole.checks.insert(0, Check::new(zero, "is required"));
             rules.whole.condition = None;
@@ -146,19 +146,23 @@ impl Rules {
         Ok(rules)
     }
 
-    fn read_list(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
+    /// Reads the rules of a list or a map.
+    fn read_collection(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
+        let is_map = field.is_map();
+        let (name, what, unit) = if is_map { ("map", "a map", " pair") } else { ("repeated", "a list", " item") };
         let mut rules = Self { whole: Element::of_collection(&raw), ..Self::default() };
-        let (mut items, mut bounds, mut unique) = (None, Bounds::default(), false);
-        for (rule, value) in raw.typed_as("repeated", "a list")? {
+        let (mut keys, mut items, mut bounds, mut unique) = (None, None, Bounds::default(), false);
+        for (rule, value) in raw.typed_as(name, what)? {
             match (rule.as_str(), &value) {
-                ("min_items", Value::U64(least)) => bounds.least = Some(*least),
-                ("max_items", Value::U64(most)) => bounds.most = Some(*most),
+                ("min_items" | "min_pairs", Value::U64(least)) => bounds.least = Some(*least),
+                ("max_items" | "max_pairs", Value::U64(most)) => bounds.most = Some(*most),
                 ("unique", Value::Bool(value)) => unique = *value,
-                ("items", _) => items = Some(value),
+                ("keys", _) => keys = Some(value),
+                ("items" | "values", _) => items = Some(value),
                 _ => return Err(unknown(&rule)),
             }
         }
-        rules.whole.checks.extend(bounds.check("value.len()", "have", " item")?);
+        rules.whole.checks.extend(bounds.check("value.len()", "have", unit)?);
         if unique {
             let fault = match scalar_kind(&field.kind()) {
                 Kind::Message(_) => return Err("only scalars and enums can be unique".to_owned()),
@@ -168,35 +172,17 @@ impl Rules {
             };
             rules.whole.checks.push(Check::new(fault, "must not have the same item twice"));
         }
-        let items = if rules.whole.is_ignored {
-            Raw { ignore: raw.ignore, ..Raw::default() }
-        } else {
-            Raw::inner(items.as_ref())?
-        };
-        rules.items = items.element(&field.kind(), text)?;
-        Ok(rules)
-    }
-
-    fn read_map(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
-        let mut rules = Self { whole: Element::of_collection(&raw), ..Self::default() };
-        let (mut keys, mut values, mut bounds) = (None, None, Bounds::default());
-        for (rule, value) in raw.typed_as("map", "a map")? {
-            match (rule.as_str(), &value) {
-                ("min_pairs", Value::U64(least)) => bounds.least = Some(*least),
-                ("max_pairs", Value::U64(most)) => bounds.most = Some(*most),
-                ("keys", _) => keys = Some(value),
-                ("values", _) => values = Some(value),
-                _ => return Err(unknown(&rule)),
-            }
-        }
-        rules.whole.checks.extend(bounds.check("value.len()", "have", " pair")?);
-        let (key, value) = entry(field);
         let inner = |of: Option<Value>| match raw.ignore {
             Some(Ignore::Always) => Ok(Raw { ignore: raw.ignore, ..Raw::default() }),
             _ => Raw::inner(of.as_ref()),
         };
-        rules.keys = inner(keys)?.element(&key, text)?;
-        rules.items = inner(values)?.element(&value, text)?;
+        let mut kind = field.kind();
+        if is_map {
+            let (key, value) = entry(field);
+            rules.keys = inner(keys)?.element(&key, text)?;
+            kind = value;
+        }
+        rules.items = inner(items)?.element(&kind, text)?;
         Ok(rules)
     }
 }
@@ -253,22 +239,9 @@ fn value(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> Re
             "google.protobuf.Timestamp" => "timestamp",
             _ => "",
         },
-        Kind::Double => "double",
-        Kind::Float => "float",
-        Kind::Int32 => "int32",
-        Kind::Int64 => "int64",
-        Kind::Uint32 => "uint32",
-        Kind::Uint64 => "uint64",
-        Kind::Sint32 => "sint32",
-        Kind::Sint64 => "sint64",
-        Kind::Fixed32 => "fixed32",
-        Kind::Fixed64 => "fixed64",
-        Kind::Sfixed32 => "sfixed32",
-        Kind::Sfixed64 => "sfixed64",
-        Kind::Bool => "bool",
-        Kind::String => "string",
-        Kind::Bytes => "bytes",
         Kind::Enum(_) => "enum",
+        // Its name in Protobuf.
+        scalar => &format!("{scalar:?}"),
     };
     if !name.is_empty() && name != expected {
         return Err(format!("{name} rules on a field of type {kind:?}"));
@@ -282,11 +255,10 @@ fn value(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> Re
         "bool" => boolean(&rules),
         "string" => string::checks(&rules, text),
         "bytes" => bytes::checks(&rules),
-        "enum" => match kind {
+        _ => match kind {
             Kind::Enum(values) => enumeration::checks(&rules, values),
-            _ => Ok(Vec::new()),
+            _ => order::number(&rules),
         },
-        _ => order::number(&rules),
     }
 }
 
@@ -299,27 +271,16 @@ fn boolean(rules: &[(String, Value)]) -> Result<Vec<Check>, String> {
     rules.iter().map(check).collect()
 }
 
-/// Returns the condition under which `value` is zero; `None` for a message.
-fn zero(kind: &Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Message(_) => None,
-        Kind::String | Kind::Bytes => Some("value.is_empty()"),
-        Kind::Bool => Some("!*value"),
+/// Returns the conditions under which `value` is zero, and under which it is not; `None` for a message.
+fn zero(kind: &Kind) -> Option<[&'static str; 2]> {
+    Some(match kind {
+        Kind::Message(_) => return None,
+        Kind::String | Kind::Bytes => ["value.is_empty()", "!value.is_empty()"],
+        Kind::Bool => ["!*value", "*value"],
         // A negative zero is a value that is sent.
-        Kind::Float | Kind::Double => Some("value.to_bits() == 0"),
-        _ => Some("*value == 0"),
-    }
-}
-
-/// Returns the condition under which `value` is not zero; `None` for a message.
-fn not_zero(kind: &Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Message(_) => None,
-        Kind::String | Kind::Bytes => Some("!value.is_empty()"),
-        Kind::Bool => Some("*value"),
-        Kind::Float | Kind::Double => Some("value.to_bits() != 0"),
-        _ => Some("*value != 0"),
-    }
+        Kind::Float | Kind::Double => ["value.to_bits() == 0", "value.to_bits() != 0"],
+        _ => ["*value == 0", "*value != 0"],
+    })
 }
 
 /// Returns a list of values for a message: `1, 2, 3`.

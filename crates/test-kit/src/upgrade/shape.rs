@@ -130,20 +130,30 @@ impl Shape {
             relations.insert(row.get::<_, String>(0), relation);
         }
         for row in of_relations(client, schemas, COLUMNS).await {
-            of(&mut relations, &row).columns.insert(row.get(1), column(&row));
+            let column = Column {
+                type_name: row.get(2),
+                modifier: row.get(3),
+                is_required: row.get(4),
+                has_default: row.get(5),
+                default: row.get(6),
+                is_generated: row.get(7),
+                is_contracted: row.get(8),
+            };
+            of(&mut relations, &row).columns.insert(row.get(1), column);
         }
         for row in of_relations(client, schemas, CHECKS).await {
-            of(&mut relations, &row).checks.push(Check {
-                name: row.get(1),
-                columns: row.get(2),
-                condition: row.get(3),
-            });
+            let check = Check { name: row.get(1), columns: row.get(2), condition: row.get(3) };
+            of(&mut relations, &row).checks.push(check);
         }
         for row in of_relations(client, schemas, UNIQUES).await {
-            of(&mut relations, &row).uniques.push(unique(&row));
+            let (keys, columns) = (row.get(2), row.get(3));
+            let unique = Unique { name: row.get(1), keys, columns, predicate: row.get(4), nulls_collide: row.get(5) };
+            of(&mut relations, &row).uniques.push(unique);
         }
         for row in of_relations(client, schemas, REFERENCES).await {
-            of(&mut relations, &row).references.push(reference(&row));
+            let (name, is_foreign_key) = (row.get(1), row.get(2));
+            let reference = Reference { name, is_foreign_key, columns: row.get(3), definition: row.get(4) };
+            of(&mut relations, &row).references.push(reference);
         }
         let functions = read(client, schemas, FUNCTIONS).await.iter().map(|row| (row.get(0), row.get(1))).collect();
         Self { relations, functions }
@@ -160,24 +170,4 @@ async fn of_relations(client: &Client, schemas: &[&str], query: &str) -> Vec<Row
 
 async fn read(client: &Client, schemas: &[&str], query: &str) -> Vec<Row> {
     client.query(query, &[&schemas]).await.unwrap_or_else(|error| panic!("{query}: {error:?}"))
-}
-
-fn column(row: &Row) -> Column {
-    Column {
-        type_name: row.get(2),
-        modifier: row.get(3),
-        is_required: row.get(4),
-        has_default: row.get(5),
-        default: row.get(6),
-        is_generated: row.get(7),
-        is_contracted: row.get(8),
-    }
-}
-
-fn unique(row: &Row) -> Unique {
-    Unique { name: row.get(1), keys: row.get(2), columns: row.get(3), predicate: row.get(4), nulls_collide: row.get(5) }
-}
-
-fn reference(row: &Row) -> Reference {
-    Reference { name: row.get(1), is_foreign_key: row.get(2), columns: row.get(3), definition: row.get(4) }
 }

@@ -175,6 +175,22 @@ async fn a_server_starts_without_each_module() {
     assert_eq!(base, ["identity", "files", "mail"], "every other module needs these");
 }
 
+/// The ledger has an invoice from when the program had subscriptions. No module runs their jobs any longer.
+#[tokio::test]
+async fn a_refunded_invoice_queues_no_job_without_subscriptions() {
+    let server = TestServer::start(without(&with_dependents("subscriptions"))).await;
+    let invoice = "SET session_replication_role = replica; \
+        INSERT INTO ledger_transactions \
+            (id, kind, subscription_id, gateway_id, debit_account, credit_account, currency, amount_minor, created_at) \
+        VALUES (gen_random_uuid(), 3, gen_random_uuid(), 'in_1', 1, 2, 'EUR', 100, now())";
+    server.database().sql(invoice).await;
+    let job = "INSERT INTO jobs (kind, key, payload, max_attempts) \
+        SELECT 'find_refunded', 'find_refunded:' || gen_random_uuid(), '{\"charge\":\"ch_1\",\"invoice\":\"in_1\"}'::json, 10";
+    server.database().sql(job).await;
+    server.run_jobs().await;
+    assert_eq!(server.database().sql("SELECT kind FROM jobs").await, [""; 0]);
+}
+
 #[test]
 fn a_removed_module_is_missing_to_those_that_need_it() {
     let needs = |module: &str, needed: &str| {

@@ -49,6 +49,9 @@ pub(in crate::cli::scaffold) struct FieldCode {
     kind: &'static str,
     summary: String,
     pub(in crate::cli::scaffold) is_optional: bool,
+    pub(in crate::cli::scaffold) is_output: bool,
+    /// The value of a new resource, if the server sets it.
+    initial: String,
     /// The value in the response after it was cleared.
     cleared: &'static str,
     /// Whether it can't be cleared.
@@ -119,6 +122,14 @@ impl Field {
             kind: self.kind.name(),
             summary: self.summary(),
             is_optional,
+            is_output: self.is_output,
+            initial: match &self.kind {
+                _ if is_optional => "None".to_owned(),
+                Kind::Int => "0".to_owned(),
+                Kind::Bool => "false".to_owned(),
+                Kind::Enum(values) => format!("{}::{}", code.rust, camel(values.first().map_or("", String::as_str))),
+                _ => "Default::default()".to_owned(),
+            },
             cleared: match self.kind {
                 Kind::Strings => "json!([])",
                 Kind::Map => "json!({})",

@@ -16,7 +16,7 @@ fn every_kind_is_parsed() {
         assert_eq!((field.kind.name(), field.is_optional), (kind, false));
     }
     let field = Field::parse(Path::new(""), "sold_on:date?").expect("an optional field");
-    assert_eq!(field, Field { name: "sold_on".to_owned(), kind: Kind::Date, is_optional: true });
+    assert_eq!(field, Field { name: "sold_on".to_owned(), kind: Kind::Date, is_optional: true, is_output: false });
     let field = Field::parse(Path::new(""), "status:enum(draft, on_sale)").expect("an enum");
     assert_eq!(field.kind, Kind::Enum(vec!["draft".to_owned(), "on_sale".to_owned()]));
 }

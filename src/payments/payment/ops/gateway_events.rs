@@ -73,8 +73,7 @@ pub struct RefundedCharge<'e> {
 }
 
 /// Queues a synchronization of a payment's refunds. The payment is found by this id, or else by the gateway's
-/// `payment_intent`. A charge that paid an invoice has no payment: its subscription is synchronized. If the event does not
-/// name the invoice, the gateway is asked. Events about charges of other users of the gateway account are ignored.
+/// `payment_intent`. A charge that paid an invoice has no payment: a job finds its subscription.
 pub async fn on_refunds_changed(
     connection: &mut Connection,
     id: Option<PaymentId>,
@@ -84,33 +83,33 @@ pub async fn on_refunds_changed(
     if let Some(payment) = find(connection, id, gateway, refunded.payment_intent).await? {
         return jobs::enqueue(connection, &SyncRefunds::new(payment)).await;
     }
-    match (refunded.invoice, refunded.charge) {
-        (Some(invoice), _) => {
-            sync_refunds(connection, Purpose { payment: None, invoice: Some(invoice.to_owned()) }).await
-        }
-        (None, Some(charge)) => jobs::enqueue(connection, &FindRefunded { charge: charge.to_owned() }).await,
-        (None, None) => Ok(()),
-    }
+    let Some(charge) = refunded.charge else { return Ok(()) };
+    let job = FindRefunded { charge: charge.to_owned(), invoice: refunded.invoice.map(str::to_owned) };
+    jobs::enqueue(connection, &job).await
 }
 
-/// Queues a synchronization of the refunds of a charge, once the gateway has told what it paid.
+/// Queues a synchronization of the refunds of a charge. Unless the event named the invoice, the gateway tells what the charge
+/// paid. Charges of other users of the gateway account are ignored, and subscriptions in a program without their module.
 ///
 /// # Errors
 /// `UNAVAILABLE` if the gateway does not tell; any database error.
 pub async fn find_refunded(app: &App, job: FindRefunded) -> Result<()> {
-    let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
-    let purpose = external.purpose_of_charge(&job.charge).await.map_err(Error::unavailable)?;
-    app.database.autocommit(async move |connection| sync_refunds(connection, purpose).await).await
-}
-
-async fn sync_refunds(connection: &mut Connection, purpose: Purpose) -> Result<()> {
-    match known_purpose(connection, purpose).await? {
-        Some(Known::Payment(payment)) => jobs::enqueue(connection, &SyncRefunds::new(payment)).await,
-        Some(Known::Subscription(subscription)) => {
-            jobs::enqueue(connection, &SyncSubscription::new(subscription)).await
+    let purpose = match (job.invoice, app.part::<Arc<dyn Gateway>>().external_refunds()) {
+        (Some(invoice), _) => Purpose { payment: None, invoice: Some(invoice) },
+        (None, Some(external)) => external.purpose_of_charge(&job.charge).await.map_err(Error::unavailable)?,
+        (None, None) => return Ok(()),
+    };
+    let has_subscriptions = SyncSubscription::has_handler(app);
+    let enqueue = app.database.autocommit(async move |connection: &mut Connection| {
+        match known_purpose(connection, purpose).await? {
+            Some(Known::Payment(payment)) => jobs::enqueue(connection, &SyncRefunds::new(payment)).await,
+            Some(Known::Subscription(subscription)) if has_subscriptions => {
+                jobs::enqueue(connection, &SyncSubscription::new(subscription)).await
+            }
+            Some(Known::Subscription(_)) | None => Ok(()),
         }
-        None => Ok(()),
-    }
+    });
+    enqueue.await
 }
 
 /// A dispute at the gateway.

@@ -100,7 +100,10 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
         };
         let refunds = movements.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, false));
         let returns = failed.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, true));
-        let of_invoices: Vec<_> = refunds.chain(returns).flatten().collect();
+        let mut of_invoices: Vec<_> = refunds.chain(returns).flatten().collect();
+        if !SyncSubscription::has_handler(app) {
+            of_invoices.clear();
+        }
         let movements = movements.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let (movements, failed): (Vec<_>, Vec<_>) = (movements.collect(), failed.collect());

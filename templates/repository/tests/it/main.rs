@@ -20,6 +20,11 @@ async fn erasures_and_exports_cover_every_table() {
 }
 
 #[tokio::test]
+async fn every_table_declares_how_long_its_rows_are_kept() {
+    start().await.check_retention().await;
+}
+
+#[tokio::test]
 async fn the_version_before_each_migration_can_go_on_after_it() {
     mainstay_test_kit::check_migrations(mainstay::product().with(my_module::module())).await;
 }

@@ -54,7 +54,7 @@ pub struct SampleItem {
 /// The fields that a caller sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values {
-{% for field in fields %}
+{% for field in settable %}
     pub {{ field.name }}: {{ field.value }},
 {% endfor %}
 }
@@ -62,7 +62,7 @@ pub struct Values {
 /// New values for some of the fields of a sample item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-{% for field in fields %}
+{% for field in settable %}
     pub {{ field.name }}: Option<{{ field.value }}>,
 {% endfor %}
 }
@@ -70,15 +70,15 @@ pub struct Patch {
 impl SampleItem {
     /// Makes a new sample item.
     pub fn new(account: AccountId, values: Values, now: DateTime<Utc>) -> Self {
-        let Values { {{ names }} } = values;
-        Self { id: SampleItemId::generate(now), account, {{ names }}, version: 1, created_at: now, updated_at: now }
+        let Values { {{ settable_names }} } = values;
+        Self { id: SampleItemId::generate(now), account, {{ settable_names }}, {% for field in output %}{{ field.name }}: {{ field.initial }}, {% endfor %}version: 1, created_at: now, updated_at: now }
     }
 
     /// Returns the next version, or `None` if nothing changes.
     pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Option<Self> {
-        let Patch { {{ names }} } = patch;
+        let Patch { {{ settable_names }} } = patch;
         let mut next = self.clone();
-{% for field in fields %}
+{% for field in settable %}
         if let Some({{ field.name }}) = {{ field.name }} {
             next.{{ field.name }} = {{ field.name }};
         }

@@ -12,12 +12,12 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 use tonic::Request;
-{% if uses.uuid %}
+{% if uses.parsed_uuid %}
 use uuid::Uuid;
 {% endif %}
 
 use super::{
-    model::{Patch, SampleItem, {% for field in fields if field.variants %}{{ field.rust }}, {% endfor %}SampleItemId, Values},
+    model::{Patch, SampleItem, {% for field in settable if field.variants %}{{ field.rust }}, {% endfor %}SampleItemId, Values},
     ops,
 };
 {% for resource in referenced %}
@@ -76,7 +76,7 @@ fn patch(mut message: pb::SampleItemPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     for path in paths {
         match path.as_str() {
-{% for field in fields %}
+{% for field in settable %}
             "{{ field.name }}" => patch.{{ field.name }} = Some({{ field.patch }}),
 {% endfor %}
             other => return Err(mask::unhandled(other)),
@@ -92,10 +92,10 @@ impl SampleItemService for SampleItems {
         request: Request<pb::CreateSampleItemRequest>,
     ) -> Reply<pb::CreateSampleItemResponse> {
         let call = Call::admit(request)?;
-        let pb::CreateSampleItemRequest { account_id, {{ names }} } = call.message.clone();
+        let pb::CreateSampleItemRequest { account_id, {{ settable_names }} } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let values = Values {
-{% for field in fields %}
+{% for field in settable %}
             {{ field.create }},
 {% endfor %}
         };

@@ -11,7 +11,7 @@ pub(crate) const COLLECTION: &str = "/api/v1/sample-items";
 /// Returns the values of a new sample item.
 async fn values({{ "caller" if has_required_reference else "_" }}: &Client) -> Value {
     json!({
-{% for field in fields %}
+{% for field in settable %}
         "{{ field.json }}": {{ field.first }},
 {% endfor %}
     })
@@ -20,7 +20,7 @@ async fn values({{ "caller" if has_required_reference else "_" }}: &Client) -> V
 /// Returns other values for all fields.
 async fn other_values({{ "caller" if references else "_" }}: &Client) -> Value {
     json!({
-{% for field in fields %}
+{% for field in settable %}
         "{{ field.json }}": {{ field.second }},
 {% endfor %}
     })
@@ -71,7 +71,7 @@ async fn required_fields_can_not_be_cleared() {
     let server = start().await;
     let customer = server.customer().await;
     let path = path(&create(&customer).await);
-    let required = [{% for field in fields if field.is_required %}"{{ field.json }}"{{ ", " if not loop.last }}{% endfor %}];
+    let required = [{% for field in settable if field.is_required %}"{{ field.json }}"{{ ", " if not loop.last }}{% endfor %}];
     for field in required {
         let refusal = customer.patch(&format!("{path}?updateMask={field}"), json!({})).await;
         refusal.failure(422, "VALIDATION_FAILED");
@@ -87,7 +87,7 @@ async fn the_other_fields_can_be_cleared() {
     let customer = server.customer().await;
     let path = path(&create(&customer).await);
     customer.patch(&path, other_values(&customer).await).await.success();
-{% for field in fields if not field.is_required %}
+{% for field in settable if not field.is_required %}
     let cleared = customer.patch(&format!("{path}?updateMask={{ field.json }}"), json!({})).await.data();
     assert_eq!(cleared["{{ field.json }}"], {{ field.cleared }});
 {% endfor %}
@@ -101,10 +101,26 @@ async fn a_missing_value_is_refused_by_its_name() {
     let refusal = server.customer().await.post(COLLECTION, json!({})).await;
     refusal.failure(422, "VALIDATION_FAILED");
     let faults = refusal.body["error"]["fields"].as_object().expect("an object");
-    let missing = [{% for field in fields if field.is_checked %}"{{ field.json }}"{{ ", " if not loop.last }}{% endfor %}];
+    let missing = [{% for field in settable if field.is_checked %}"{{ field.json }}"{{ ", " if not loop.last }}{% endfor %}];
     for field in missing {
         assert!(faults.contains_key(field), "{field}: {faults:?}");
     }
+}
+
+{% endif %}
+{% if output %}
+#[tokio::test]
+async fn callers_can_not_set_the_fields_of_the_server() {
+    let server = start().await;
+    let customer = server.customer().await;
+    let path = path(&create(&customer).await);
+{% for field in output %}
+    let mut body = values(&customer).await;
+    body["{{ field.json }}"] = json!({{ field.second }});
+    customer.post(COLLECTION, body.clone()).await.failure(400, "MALFORMED_REQUEST");
+    customer.patch(&path, body).await.failure(400, "MALFORMED_REQUEST");
+    customer.patch(&format!("{path}?updateMask={{ field.json }}"), json!({})).await.failure(422, "VALIDATION_FAILED");
+{% endfor %}
 }
 
 {% endif %}

@@ -134,16 +134,18 @@ impl Type {
 /// The variables of an expression.
 pub(super) struct Scope {
     variables: HashMap<String, Type>,
+    /// The variable `rule`, if it is a text.
+    rule: Option<String>,
     first_field: Option<FieldDescriptor>,
 }
 
 type Typed = Result<Type, String>;
 
 impl Scope {
-    pub(super) fn new(this: Type, rule: Option<Type>) -> Self {
+    pub(super) fn new(this: Type, rule: Option<&Value>) -> Self {
         let mut variables = HashMap::from([("this".to_owned(), this), ("now".to_owned(), Type::Time)]);
-        variables.extend(rule.map(|rule| ("rule".to_owned(), rule)));
-        Self { variables, first_field: None }
+        variables.extend(rule.map(|rule| ("rule".to_owned(), Type::of_value(rule))));
+        Self { variables, rule: rule.and_then(Value::as_str).map(str::to_owned), first_field: None }
     }
 
     /// Returns the first field of `this` that the expression reads.
@@ -219,6 +221,9 @@ impl Scope {
             Type::Any => Type::Any,
             other => return Err(format!("{other} is neither a list nor a map")),
         };
+        if ["this", "now", "rule"].contains(&all.iter_var.as_str()) {
+            return Err(format!("{} is a variable of all rules: choose another name", all.iter_var));
+        }
         let result = self.type_of(&all.accu_init)?;
         let outer = self.variables.clone();
         self.variables.extend([(all.iter_var.clone(), item), (all.accu_var.clone(), result)]);
@@ -242,7 +247,7 @@ impl Scope {
             (None, [operand]) if is_operator(&call.func_name) => unary(&call.func_name, operand),
             _ => {
                 if call.func_name == "matches" {
-                    pattern(call.args.last())?;
+                    pattern(call.args.last(), self.rule.as_deref())?;
                 }
                 let operands: Vec<_> = target.iter().chain(&args).collect();
                 function(&call.func_name, target.is_some(), &operands)
@@ -388,16 +393,12 @@ fn function(name: &str, is_method: bool, operands: &[&Type]) -> Typed {
     let overload =
         overloads.find(|(other, parameters, _)| other.starts_with('.') == is_method && accepts(parameters, operands));
     match overload {
-        Some((.., "bool")) => Ok(Type::Bool),
-        Some((.., "int")) => Ok(Type::Int),
-        Some((.., "uint")) => Ok(Type::Uint),
-        Some((.., "double")) => Ok(Type::Double),
-        Some((.., "string")) => Ok(Type::String),
-        Some((.., "bytes")) => Ok(Type::Bytes),
-        Some((.., "timestamp")) => Ok(Type::Time),
-        Some((.., "duration")) => Ok(Type::Duration),
         Some((.., "list(string)")) => Ok(Type::List(Type::String.into())),
-        Some(_) => Ok(Type::Any),
+        Some((.., result)) => {
+            use Type::{Bool, Bytes, Double, Duration, Int, String, Time, Uint};
+            let mut scalars = [Bool, Int, Uint, Double, String, Bytes, Time, Duration].into_iter();
+            Ok(scalars.find(|scalar| scalar.to_string() == *result).unwrap_or(Type::Any))
+        }
         None => {
             let given: Vec<_> = operands.iter().map(ToString::to_string).collect();
             let kind = if is_method { "method" } else { "function" };
@@ -422,14 +423,12 @@ fn accepts(parameters: &str, operands: &[&Type]) -> bool {
     (least..=parameters.len()).contains(&operands.len()) && parameters.iter().zip(operands).all(fits)
 }
 
-/// Checks the pattern of `matches`. One of a request could take long to compile.
-fn pattern(pattern: Option<&IdedExpr>) -> Result<(), String> {
-    match pattern.map(|pattern| &pattern.expr) {
-        Some(Expr::Literal(LiteralValue::String(text))) => match regex::Regex::new(text.inner()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("the pattern is no regular expression: {error}")),
-        },
-        Some(Expr::Ident(name)) if name == "rule" => Ok(()),
-        _ => Err("the pattern of matches is neither a text in quotes nor the variable rule".to_owned()),
-    }
+/// Checks the pattern of `matches`: a literal, or the text of the variable `rule`. One of a request could take long to compile.
+fn pattern(pattern: Option<&IdedExpr>, rule: Option<&str>) -> Result<(), String> {
+    let text = match pattern.map(|pattern| &pattern.expr) {
+        Some(Expr::Literal(LiteralValue::String(text))) => text.inner(),
+        Some(Expr::Ident(name)) if name == "rule" => rule.unwrap_or_default(),
+        _ => return Err("the pattern of matches is neither a text in quotes nor the variable rule".to_owned()),
+    };
+    regex::Regex::new(text).map(drop).map_err(|error| format!("the pattern is no regular expression: {error}"))
 }

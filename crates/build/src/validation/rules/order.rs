@@ -33,6 +33,12 @@ struct End {
     is_inclusive: bool,
 }
 
+impl End {
+    fn bound(&self) -> (&Constant, bool) {
+        (&self.constant, self.is_inclusive)
+    }
+}
+
 #[derive(Default)]
 struct Range {
     low: Option<End>,
@@ -111,15 +117,14 @@ pub(super) fn field_mask(rules: &[(String, Value)]) -> Result<Vec<Check>, String
                     format!("must have exactly the paths {}", listed(&paths)),
                 )
             }
-            ("in", value) => {
+            ("in" | "not_in", value) => {
                 let paths = paths(value);
-                let fault = format!("!value.paths.iter().all(|path| check::is_path_within(path, &{paths:?}))");
-                Check::new(fault, format!("must have only paths in {}", listed(&paths)))
-            }
-            ("not_in", value) => {
-                let paths = paths(value);
-                let fault = format!("value.paths.iter().any(|path| check::is_path_within(path, &{paths:?}))");
-                Check::new(fault, format!("must not have paths in {}", listed(&paths)))
+                let (test, words) = match rule.as_str() {
+                    "in" => ("!value.paths.iter().all", "must have only"),
+                    _ => ("value.paths.iter().any", "must not have"),
+                };
+                let fault = format!("{test}(|path| check::is_path_within(path, &{paths:?}))");
+                Check::new(fault, format!("{words} paths in {}", listed(&paths)))
             }
             _ => return Err(unknown(rule)),
         })
@@ -170,14 +175,13 @@ impl Range {
     fn check(self, reference: &str, [at_least, greater, at_most, less]: Words) -> Result<Option<Check>, String> {
         let low = |end: &End| format!("{}{}", if end.is_inclusive { at_least } else { greater }, end.constant.shown);
         let high = |end: &End| format!("{}{}", if end.is_inclusive { at_most } else { less }, end.constant.shown);
+        let range = between(self.low.as_ref().map(End::bound), self.high.as_ref().map(End::bound));
+        // NaN is outside of each range.
+        let outside = format!("!{range}.contains({reference})");
         Ok(Some(match (&self.low, &self.high) {
             (None, None) => return Ok(None),
-            (Some(least), None) => {
-                Check::new(outside(self.low.as_ref(), None, reference), format!("must be {}", low(least)))
-            }
-            (None, Some(most)) => {
-                Check::new(outside(None, self.high.as_ref(), reference), format!("must be {}", high(most)))
-            }
+            (Some(least), None) => Check::new(outside, format!("must be {}", low(least))),
+            (None, Some(most)) => Check::new(outside, format!("must be {}", high(most))),
             (Some(least), Some(most)) if most.constant.place < least.constant.place => {
                 let between =
                     between(Some((&most.constant, !most.is_inclusive)), Some((&least.constant, !least.is_inclusive)));
@@ -196,18 +200,10 @@ impl Range {
                     (_, true) => format!("must be {} to {}", least.constant.shown, most.constant.shown),
                     _ => format!("must be {} and {}", low(least), high(most)),
                 };
-                Check::new(outside(self.low.as_ref(), self.high.as_ref(), reference), words)
+                Check::new(outside, words)
             }
         }))
     }
-}
-
-/// Returns the condition that a value is outside of a range; NaN is.
-fn outside(low: Option<&End>, high: Option<&End>, reference: &str) -> String {
-    fn end(end: &End) -> (&Constant, bool) {
-        (&end.constant, end.is_inclusive)
-    }
-    format!("!{}.contains({reference})", between(low.map(end), high.map(end)))
 }
 
 /// Returns a range in Rust, with its ends and whether each is inclusive.
