@@ -32,7 +32,10 @@ use self::{
     config::{ACTIVITIES, SupportConfig},
     import::{command::Import, job::ImportTickets},
     link::service::TicketLinks,
-    ticket::service::Tickets,
+    ticket::{
+        job::{ChangeTickets, UndoBulkChange},
+        service::Tickets,
+    },
 };
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -44,7 +47,7 @@ use crate::proto::{
 };
 
 /// The tables with data about people and accounts. A ticket belongs to an account, whose colleagues continue it.
-const PERSONAL: [Personal; 11] = [
+const PERSONAL: [Personal; 12] = [
     Personal::of_account("comments", "ticket_id")
         .matching("ticket_id IN (SELECT id FROM tickets WHERE account_id = $1)")
         .exported_if("NOT is_internal")
@@ -61,16 +64,20 @@ const PERSONAL: [Personal; 11] = [
         )
         .not_exported(),
     Personal::of_user("ticket_counts", "assignee_id").kept("It counts the tickets of the user.").not_exported(),
+    Personal::of_user("changed_tickets", "assignee_id")
+        .kept("A bulk change can be undone for 24 hours.")
+        .not_exported(),
     Personal::of_user("comments", "author_id").exported_if("NOT is_internal").kept(ANONYMOUS),
     Personal::of_user("activities", "actor_id").kept(ANONYMOUS),
     Personal::of_user("ticket_links", "author_id").kept(ANONYMOUS).not_exported(),
     Personal::of_user("canned_answers", "author_id").kept(ANONYMOUS).not_exported(),
 ];
 
-const RETENTIONS: [Retention; 5] = [
+const RETENTIONS: [Retention; 6] = [
     ACTIVITIES,
     Retention::without_age(&["tickets", "comments", "ticket_links"], "until the ticket is deleted"),
     Retention::without_age(&["canned_answers"], "until the answer is deleted"),
+    Retention::without_age(&["changed_tickets"], "24 hours after the end of the bulk change"),
     Retention::without_age(&["upload_chunks"], "until the import ends"),
     Retention::without_age(
         &["ticket_counts", "imported_rows"],
@@ -94,6 +101,8 @@ pub(crate) fn module() -> Module {
             Box::pin(async { Ok(()) })
         })
         .operation::<ImportTickets>()
+        .operation::<ChangeTickets>()
+        .operation::<UndoBulkChange>()
         .command::<Import>()
         .every(
             Duration::from_secs(5),
@@ -103,6 +112,12 @@ pub(crate) fn module() -> Module {
         )
         .partitioned(PartitionedTable::by_month("activities").retention(|config| ACTIVITIES.kept(config)))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
+        .every(
+            MINUTE,
+            "forget_changed_tickets",
+            "Removes the tickets of bulk changes that can't be undone any more",
+            jobs::forget_changed_tickets,
+        )
         .every(MINUTE, "return_tickets", "Unassigns the tickets of people who left the staff", jobs::return_tickets)
         .mail::<mails::TicketReceived>()
         .mail::<mails::TicketReply>()

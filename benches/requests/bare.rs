@@ -172,6 +172,17 @@ impl TicketService for Bare {
     ) -> Reply<pb::ImportTicketsResponse> {
         left_out()
     }
+
+    async fn bulk_change_tickets(
+        &self,
+        _: Request<pb::BulkChangeTicketsRequest>,
+    ) -> Reply<pb::BulkChangeTicketsResponse> {
+        left_out()
+    }
+
+    async fn undo_bulk_change(&self, _: Request<pb::UndoBulkChangeRequest>) -> Reply<pb::UndoBulkChangeResponse> {
+        left_out()
+    }
 }
 
 /// The reason why a transaction was rolled back. Diesel requires that its own errors convert into it.

@@ -101,6 +101,9 @@ impl Failure {
     }
 }
 
+/// Stands for the account of an operation of the staff that changes data of several accounts: no account has the nil id.
+pub const ACROSS_ACCOUNTS: AccountId = AccountId(uuid::Uuid::nil());
+
 /// The progress of an operation. A row is a part of the work, such as a row of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -108,9 +111,9 @@ pub struct Progress {
     pub total: i64,
     /// The number of rows that created or changed a resource.
     pub created: i64,
-    /// The number of rows that were already known from an earlier operation.
+    /// The number of rows that were already known from an earlier operation, or that left a resource as it was.
     pub known: i64,
-    /// The number of invalid rows.
+    /// The number of invalid rows, and of resources that were skipped.
     pub failed: i64,
 }
 
@@ -145,7 +148,7 @@ pub struct Operation {
     pub state: State,
     /// The user or service key that requested it.
     pub owner: uuid::Uuid,
-    /// The account whose data it changes.
+    /// The account whose data it changes, or [`ACROSS_ACCOUNTS`].
     pub account: AccountId,
     /// The progress so far.
     pub progress: Progress,

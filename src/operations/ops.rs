@@ -41,6 +41,7 @@ pub use store::insert_errors as record_errors;
 pub const TOPIC: &str = "operations.operation";
 
 /// Stores a new operation on behalf of the caller, and the job that carries it out. The caller must reach the account.
+/// [`ACROSS_ACCOUNTS`](crate::operations::model::ACROSS_ACCOUNTS) stands for work of the staff on data of several accounts.
 ///
 /// # Errors
 /// `NOT_FOUND` when the account does not exist, `DELETION_BEGUN`.

@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::operations::id::OperationId;
 use crate::{
-    operations::model::{Failure, Operation, Progress, RowError, State, Status},
+    operations::model::{ACROSS_ACCOUNTS, Failure, Operation, Progress, RowError, State, Status},
     schema::{operation_errors, operations},
 };
 use mainstay_kernel::{
@@ -34,7 +34,7 @@ struct Row {
     kind_name: String,
     state: i16,
     owner_id: uuid::Uuid,
-    account_id: AccountId,
+    account_id: Option<AccountId>,
     rows_total: i64,
     rows_done: i64,
     rows_created: i64,
@@ -57,7 +57,7 @@ impl From<&Operation> for Row {
             kind_name: operation.kind.clone().into_owned(),
             state: state.status().number(),
             owner_id: operation.owner,
-            account_id: operation.account,
+            account_id: Some(operation.account).filter(|account| *account != ACROSS_ACCOUNTS),
             rows_total: progress.total,
             rows_done: progress.rows_done(),
             rows_created: progress.created,
@@ -92,7 +92,7 @@ impl TryFrom<Row> for Operation {
             kind_number: row.kind,
             state,
             owner: row.owner_id,
-            account: row.account_id,
+            account: row.account_id.unwrap_or(ACROSS_ACCOUNTS),
             progress: Progress {
                 total: row.rows_total,
                 created: row.rows_created,
@@ -149,8 +149,9 @@ pub async fn lock(
     // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
+    let account = |row: &Row| row.account_id.unwrap_or(ACROSS_ACCOUNTS);
     let is_hidden = |row: &Row| hidden.iter().any(|kind| *kind == row.kind_name);
-    let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id) && !is_hidden(row));
+    let row = row.filter(|row| visibility.reaches(account(row), row.owner_id) && !is_hidden(row));
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 

@@ -1,6 +1,9 @@
 //! Settings of tickets and their imports.
 
-use mainstay_kernel::config::{Reader, Retention, Section, Variable};
+use mainstay_kernel::{
+    config::{Reader, Retention, Section, Variable},
+    queue::Lane,
+};
 
 /// The history of tickets.
 pub const ACTIVITIES: Retention = Retention::of(
@@ -12,13 +15,16 @@ pub const ACTIVITIES: Retention = Retention::of(
 )
 .or_forever();
 
+/// The slots of imports and of bulk changes.
+pub const BULK_LANE: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
+
 #[derive(Debug, Clone)]
 pub struct SupportConfig {
     /// The most open tickets per customer.
     pub open_ticket_limit: i64,
     /// The maximum size of an import file in bytes.
     pub max_import_bytes: usize,
-    /// The number of concurrent imports, which have separate job slots.
+    /// The number of concurrent imports and bulk changes, which have separate job slots.
     pub imports: usize,
 }
 
@@ -26,7 +32,7 @@ impl Section for SupportConfig {
     const VARIABLES: &'static [Variable] = &[
         Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer, and of all keys of an account"),
         Variable::plain("MAX_IMPORT_BYTES", "64MiB", "Maximum size of an import file"),
-        Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports"),
+        Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports and bulk changes"),
     ];
 
     fn read(read: &mut Reader) -> Self {

@@ -21,7 +21,15 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Ticket", "included" | "merged_into_id") => Example::Omitted,
         (_, "target_id") => json!(OTHER_TICKET).into(),
         ("TicketRequester", "id") => json!(CUSTOMER).into(),
-        ("BatchGetTicketsRequest", "ids") => json!(TICKET).into(),
+        ("BatchGetTicketsRequest" | "BulkChangeTicketsRequest", "ids") | ("BulkChangeSkip", "example_ids") => {
+            json!(TICKET).into()
+        }
+        ("BulkChangeTicketsRequest", "action") => json!("TICKET_BULK_ACTION_RESOLVE").into(),
+        ("BulkChangeTicketsRequest", "filter" | "patch" | "assignee_id") | ("BulkChangeTicketsResponse", "preview") => {
+            Example::Omitted
+        }
+        ("BulkChangeTicketsRequest", "validate_only") => json!(false).into(),
+        ("BulkChangeSkip", "code") => json!("TICKET_RESOLVED").into(),
         ("Ticket", "id") | (_, "ticket_id") => json!(TICKET).into(),
         ("Comment", "id") | (_, "comment_id") => json!(COMMENT).into(),
         ("TicketLink", "id") | (_, "link_id") => json!(LINK).into(),
@@ -49,7 +57,8 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "body") => json!("Since this morning every invoice comes out of the printer twice.").into(),
         (_, "queue") | ("TicketLabels", "queues") => json!("Billing and Payments").into(),
         (_, "language") => json!("en").into(),
-        (_, "tags") => json!("printing").into(),
+        (_, "tags" | "add_tags") => json!("printing").into(),
+        (_, "remove_tags") => json!("urgent").into(),
         ("Ticket", "status") => json!("TICKET_STATUS_IN_PROGRESS").into(),
         ("Activity", "kind") => json!("ACTIVITY_KIND_RESOLVED").into(),
         (_, "kind") => json!("TICKET_KIND_INCIDENT").into(),

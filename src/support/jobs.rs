@@ -8,7 +8,11 @@ use mainstay_kernel::{
 
 use crate::support::{
     import::store as uploads,
-    ticket::{ops as ticket, store as tickets},
+    ticket::{
+        model::bulk::UNDO_WINDOW,
+        ops as ticket,
+        store::{self as tickets, bulk},
+    },
 };
 
 pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
@@ -17,6 +21,11 @@ pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
 
 pub(super) async fn return_tickets(app: App) -> Result<usize> {
     ticket::return_to_queue(&app).await
+}
+
+pub(super) async fn forget_changed_tickets(app: App) -> Result<usize> {
+    let before = app.clock.now() - UNDO_WINDOW;
+    in_batches(&app, |connection| Box::pin(bulk::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn forget_uploads(app: App) -> Result<usize> {

@@ -1,5 +1,6 @@
 //! Support tickets.
 
+pub mod job;
 pub mod model;
 pub mod ops;
 pub mod service;

@@ -2,7 +2,18 @@
 //! that needs fewer must be updated in the table too, because a later regression would otherwise go unnoticed. Also the
 //! round trips that writes' statements share, and the read columns: no large value is read unless it is requested.
 
+use mainstay::{
+    operations::{
+        id::OperationId,
+        ops::{self as operations, RunOperation},
+    },
+    support::ticket::{
+        job::{ChangeTickets, Requester},
+        model::bulk::BulkChange,
+    },
+};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cases::{self, Scene},
@@ -200,6 +211,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("TicketService.AssignTicket", 9),
     ("TicketService.BatchCreateTickets", 9),
     ("TicketService.BatchGetTickets", 1),
+    ("TicketService.BulkChangeTickets", 8),
     ("TicketService.CreateTicket", 10),
     ("TicketService.DeleteTicket", 8),
     ("TicketService.ExportTickets", 1),
@@ -211,6 +223,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("TicketService.MergeTicket", 10),
     ("TicketService.ReopenTicket", 11),
     ("TicketService.ResolveTicket", 8),
+    ("TicketService.UndoBulkChange", 8),
     ("TicketService.UpdateTicket", 8),
     ("TicketService.WatchTickets", 0),
     ("TileService.GetTiles", 0),
@@ -313,6 +326,35 @@ async fn each_method_runs_the_listed_number_of_statements() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Each ticket by itself would take eight.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_a_bulk_change_takes_the_same_statements_for_any_number_of_tickets() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
+    let app = app.start().await;
+    let scene = Scene::new(&app).await;
+    let mut counts = Vec::new();
+    // The first run prepares statements.
+    for tickets in [3, 3, 150] {
+        database.sql("DELETE FROM tickets").await;
+        cases::add_tickets(&database, scene.cast.customer.as_user(), tickets, 10).await;
+        let request = json!({ "filter": {}, "action": "TICKET_BULK_ACTION_RESOLVE" });
+        let began = scene.cast.agent.rest("TicketService.BulkChangeTickets", request).await.success().id();
+        let requester = Requester { role: 2, application: None };
+        let request = ChangeTickets { change: BulkChange::Resolve, requester };
+        let job = RunOperation { operation: OperationId::parse(&began).expect("an id"), request };
+        transactions_have_ended(&app).await;
+        let before = proxy.statements();
+        operations::run(&app.app, &job, &CancellationToken::new()).await.expect("ended");
+        counts.push(proxy.statements() - before);
+        let resolved = database.number("SELECT count(*) FROM tickets WHERE status = 3").await;
+        assert_eq!(resolved, i64::try_from(tickets).expect("few"));
+    }
+    // Statements of the feed of changes may fall into a run.
+    assert!(counts[2] <= counts[1] + 3, "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

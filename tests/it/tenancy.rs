@@ -18,9 +18,10 @@ const SHARED: [(&str, &str); 4] = [
 ];
 
 /// Isolated tables without a column for the account: they have a parent, or no account reaches them.
-const OF_PARENTS: [&str; 12] = [
+const OF_PARENTS: [&str; 13] = [
     "accounts",
     "activities",
+    "changed_tickets",
     "comments",
     "deletion_notices",
     "erased_rows",

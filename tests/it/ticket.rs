@@ -3,6 +3,7 @@
 mod answers;
 mod atomic;
 mod batch;
+mod bulk;
 mod conditions;
 mod filters;
 mod include;

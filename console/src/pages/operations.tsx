@@ -1,7 +1,7 @@
 /** Long-running operations and their progress. */
 
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../api/client";
 import { useName, useText } from "../text";
@@ -26,7 +26,7 @@ function kindOf(operation: Operation): string {
   return operation.kind.endsWith("_UNSPECIFIED") ? operation.kindName : operation.kind;
 }
 
-function Progress({ operation }: { operation: Operation }) {
+export function Progress({ operation }: { operation: Operation }) {
   const t = useText();
   const { rowsTotal, rowsDone } = operation.progress;
   const total = Number(rowsTotal);
@@ -58,6 +58,7 @@ export function OperationPage() {
   const name = useName();
   const { id } = useParams({ strict: false }) as { id: string };
   const path = { operationId: id };
+  const navigate = useNavigate();
   const { data, error, refetch } = useQuery({
     queryKey: ["operation", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/operations/{operationId}", { params: { path }, signal }))).data,
@@ -75,8 +76,9 @@ export function OperationPage() {
     const page = await read(api.GET("/api/v1/operations/{operationId}/errors", { params: { path, query: { pageSize: 100, pageToken } }, signal }));
     return { ...page, data: page.data.map((row) => ({ ...row, id: row.line })) };
   };
+  const follow = (answer: unknown) => void navigate({ to: "/operations/$id", params: { id: (answer as { data: Operation }).data.id } });
   return (
-    <PageFrame title={name(kindOf(data))} above={above} actions={!isOver(data) && <Action id="OperationService_CancelOperation" values={path} version={data.version} name={name(kindOf(data))} />}>
+    <PageFrame title={name(kindOf(data))} above={above} actions={isOver(data) ? data.kindName === "change_tickets" && <Action id="TicketService_UndoBulkChange" values={path} onDone={follow} /> : <Action id="OperationService_CancelOperation" values={path} version={data.version} name={name(kindOf(data))} />}>
       <Card title={t("Progress")} actions={<Badge value={data.state} />}>
         <p aria-live="polite"><Progress operation={data} /></p>
         {data.failure && <p className="warning">{data.failure.message} <code>{data.failure.code}</code></p>}

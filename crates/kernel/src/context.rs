@@ -92,10 +92,10 @@ impl Context {
         self
     }
 
-    /// Sets the origin of changes.
+    /// Sets the origin of the changes within this context, in place of an earlier one.
     #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
-        self.origin.set(origin).ok();
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        self.origin = Arc::new(OnceLock::from(origin));
         self
     }
 

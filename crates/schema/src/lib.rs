@@ -256,7 +256,7 @@ diesel::table! {
 }
 diesel::table! {
     operations (id) {
-        id -> Uuid, kind -> Nullable<SmallInt>, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid,
+        id -> Uuid, kind -> Nullable<SmallInt>, state -> SmallInt, owner_id -> Uuid, account_id -> Nullable<Uuid>,
         format -> Nullable<SmallInt>,
         rows_total -> BigInt, rows_done -> BigInt, rows_created -> BigInt, rows_known -> BigInt, rows_failed -> BigInt,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, version -> BigInt,
@@ -265,6 +265,13 @@ diesel::table! {
 }
 diesel::table! {
     operation_errors (operation_id, line) { operation_id -> Uuid, line -> BigInt, code -> Text, message -> Text, }
+}
+diesel::table! {
+    changed_tickets (operation_id, ticket_id) {
+        operation_id -> Uuid, ticket_id -> Uuid, outcome -> SmallInt, undo_id -> Nullable<Uuid>, version -> Nullable<BigInt>,
+        status -> Nullable<SmallInt>, kind -> Nullable<SmallInt>, priority -> Nullable<SmallInt>, queue -> Nullable<Text>,
+        tags -> Nullable<Array<Text>>, assignee_id -> Nullable<Uuid>,
+    }
 }
 diesel::table! {
     upload_chunks (operation_id, position) { operation_id -> Uuid, position -> Integer, data -> Binary, }

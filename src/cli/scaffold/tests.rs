@@ -230,10 +230,10 @@ fn callers_do_not_set_the_fields_of_the_server() {
     }
     for (field, why) in [("author:ref(book)!", "callers set a reference"), ("price:money!", "add a `?` before the `!`")]
     {
-        let error = add(&root, "page", &["title:string", field]).expect_err(field).to_string();
+        let error = add(&root, "chapter", &["title:string", field]).expect_err(field).to_string();
         assert!(error.contains(why), "{error}");
     }
-    let error = add(&root, "page", &["views:int!"]).expect_err("no field for callers").to_string();
+    let error = add(&root, "chapter", &["views:int!"]).expect_err("no field for callers").to_string();
     assert!(error.contains("callers need a field"), "{error}");
 }
 

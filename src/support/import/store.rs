@@ -9,14 +9,14 @@ use diesel_async::RunQueryDsl;
 
 use crate::{
     operations::id::OperationId,
-    support::id::{ActivityId, CommentId, TicketId},
+    support::id::{CommentId, TicketId},
 };
 use crate::{
     operations::model::Status as OperationStatus,
     schema::{operations, upload_chunks},
     support::{
         import::model::{Format, Row},
-        ticket::model::{ActivityKind, Status},
+        ticket::model::Status,
     },
 };
 use mainstay_kernel::{
@@ -168,27 +168,6 @@ pub async fn insert_comments(connection: &mut Connection, rows: &[&IncomingRow],
         .execute(connection)
         .await?;
     expect_row_count(count, answered.len(), "comments")
-}
-
-/// Records that tickets were imported.
-pub async fn insert_activities(
-    connection: &mut Connection,
-    origin: Origin,
-    rows: &[&IncomingRow],
-    now: DateTime<Utc>,
-) -> Result<()> {
-    const SQL: &str = "INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at) \
-                       SELECT id, ticket_id, $1, $2, $3, $4 FROM unnest($5, $6) AS new (id, ticket_id)";
-    let count = diesel::sql_query(SQL)
-        .bind::<Uuid, _>(origin.actor)
-        .bind::<SmallInt, _>(origin.role)
-        .bind::<SmallInt, _>(ActivityKind::Imported.number())
-        .bind::<Timestamptz, _>(now)
-        .bind::<Array<Uuid>, _>(rows.iter().map(|_| ActivityId::generate(now)).collect::<Vec<_>>())
-        .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    expect_row_count(count, rows.len(), "activities")
 }
 
 /// Deletes at most `limit` chunks of the files of ended operations, and returns their number.

@@ -1,5 +1,6 @@
 //! Tickets: customers' requests for help.
 
+pub mod bulk;
 pub mod labels;
 mod merge;
 pub mod stats;

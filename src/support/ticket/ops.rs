@@ -1,5 +1,6 @@
 //! Tickets: every change commits together with the activity that records it.
 
+mod bulk;
 mod include;
 mod merge;
 mod unassign;
@@ -39,12 +40,13 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
+pub use bulk::{begin as begin_bulk_change, preview, undo as undo_bulk_change};
 pub use include::{IncludedResources, Includes, include};
 pub use merge::merge;
 pub(crate) use unassign::return_to_queue;
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
-pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
+pub(crate) use store::{bulk::record_batch, erase, erase_activities, get as read, stats::stats};
 pub(crate) use watch::{change, internal_change, record_imported};
 
 /// Creates a ticket. A customer, or the account of a key, is locked first: their open tickets are limited.
@@ -356,7 +358,7 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
     work.before(&ticket);
     let connection = work.connection().await?;
-    let mut parents = store::delete(connection, ticket.id).await?;
+    let mut parents = store::delete(connection, &[ticket.id]).await?;
     if !ticket.content.attachments.is_empty() {
         parents.push(ticket.id.0);
     }

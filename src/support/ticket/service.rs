@@ -1,5 +1,6 @@
 //! `mainstay.support.v1.TicketService`.
 
+mod bulk;
 mod convert;
 mod export;
 mod include;
@@ -241,5 +242,16 @@ impl TicketService for Tickets {
         request: Request<tonic::Streaming<pb::ImportTicketsRequest>>,
     ) -> Reply<pb::ImportTicketsResponse> {
         crate::support::import::service::import(&self.app, request).await
+    }
+
+    async fn bulk_change_tickets(
+        &self,
+        request: Request<pb::BulkChangeTicketsRequest>,
+    ) -> Reply<pb::BulkChangeTicketsResponse> {
+        bulk::change(&self.app, request).await
+    }
+
+    async fn undo_bulk_change(&self, request: Request<pb::UndoBulkChangeRequest>) -> Reply<pb::UndoBulkChangeResponse> {
+        bulk::undo(&self.app, request).await
     }
 }

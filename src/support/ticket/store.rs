@@ -1,5 +1,6 @@
 //! Tickets in SQL.
 
+pub mod bulk;
 mod erase;
 mod labels;
 mod open;
@@ -31,7 +32,7 @@ use mainstay_kernel::{
         Connection,
         condition::Condition,
         count,
-        integrity::{corrupt, one_row, rows_touched},
+        integrity::{corrupt, rows_touched},
         optional_column::optional,
         seek::{self, seek},
         statement::Prepare as _,
@@ -326,14 +327,14 @@ pub async fn update(connection: &Connection, ticket: &Ticket) -> Result<()> {
     Ok(())
 }
 
-/// Removes a locked ticket with its comments; returns the ids of those comments that files are attached to.
-pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uuid::Uuid>> {
-    const SQL: &str = "DELETE FROM tickets WHERE id = $1 RETURNING ARRAY( \
-                       SELECT id FROM comments WHERE ticket_id = $1 AND attachment_ids <> '{}') AS attached";
-    let delete = diesel::sql_query(SQL).bind::<Uuid, _>(id).columns::<Array<Uuid>>().prepared();
-    let mut attached: Vec<Vec<uuid::Uuid>> = delete.load(connection).await?;
-    one_row(attached.len(), "delete", "tickets", id)?;
-    Ok(attached.pop().unwrap_or_default())
+/// Removes locked tickets with their comments; returns the ids of those comments that files are attached to.
+pub async fn delete(connection: &mut Connection, ids: &[TicketId]) -> Result<Vec<uuid::Uuid>> {
+    const SQL: &str = "DELETE FROM tickets WHERE id = ANY($1) RETURNING ARRAY( \
+                       SELECT id FROM comments WHERE ticket_id = tickets.id AND attachment_ids <> '{}') AS attached";
+    let delete = diesel::sql_query(SQL).bind::<Array<Uuid>, _>(ids).columns::<Array<Uuid>>().prepared();
+    let attached: Vec<Vec<uuid::Uuid>> = delete.load(connection).await?;
+    rows_touched(attached.len(), ids.len(), "delete tickets")?;
+    Ok(attached.into_iter().flatten().collect())
 }
 
 /// The roles of the users to whom tickets may be assigned.

@@ -112,6 +112,48 @@ fn creates() -> Vec<Case> {
             };
             "an empty batch" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "tickets": [] }));
         }
+        "TicketService.BulkChangeTickets" {
+            "an agent resolves two" => Status(202), |scene| {
+                let ids = [scene.ticket().await, scene.ticket().await];
+                call(&scene.cast.agent, json!({ "ids": ids, "action": "TICKET_BULK_ACTION_RESOLVE" }))
+            };
+            "a preview of those in a queue" => Status(200), |scene| {
+                scene.ticket().await;
+                let patch = json!({ "queue": "Billing", "addTags": ["storm"] });
+                let filter = json!({ "queues": ["General Inquiry"], "accountId": scene.account() });
+                let action = "TICKET_BULK_ACTION_UPDATE";
+                call(&scene.cast.agent, json!({ "filter": filter, "action": action, "patch": patch, "validateOnly": true }))
+            };
+            "neither ids nor a filter" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.agent, json!({ "action": "TICKET_BULK_ACTION_RESOLVE" }))
+            };
+            "a deletion by an agent" => Reason("PERMISSION_DENIED"), |scene| {
+                call(&scene.cast.agent, json!({ "ids": [unknown_id()], "action": "TICKET_BULK_ACTION_DELETE" }))
+            };
+        }
+        "TicketService.UndoBulkChange" {
+            "the caller's own" => Status(202), |scene| {
+                let request = json!({ "ids": [scene.ticket().await], "action": "TICKET_BULK_ACTION_RESOLVE" });
+                let id = scene.cast.agent.rest("TicketService.BulkChangeTickets", request).await.success().id();
+                // As after its end.
+                let end = format!(
+                    "DELETE FROM jobs WHERE payload ->> 'operation' = '{id}';
+                     UPDATE operations SET state = 3, finished_at = now() WHERE id = '{id}';
+                     UPDATE changed_tickets SET outcome = 1, version = 2, status = 1, kind = 2, priority = 2, queue = 'Other',
+                         tags = '{{}}' WHERE operation_id = '{id}'"
+                );
+                scene.database.sql(&end).await;
+                call(&scene.cast.agent, json!({ "operationId": id }))
+            };
+            "one that has not ended" => Reason("BULK_CHANGE_FINAL"), |scene| {
+                let request = json!({ "ids": [scene.ticket().await], "action": "TICKET_BULK_ACTION_RESOLVE" });
+                let id = scene.cast.agent.rest("TicketService.BulkChangeTickets", request).await.success().id();
+                call(&scene.cast.agent, json!({ "operationId": id }))
+            };
+            "an import" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.agent, json!({ "operationId": scene.operation().await }))
+            };
+        }
         "TicketService.ImportTickets" {
             "an agent sends a file" => Status(202), |scene| {
                 call(&scene.cast.agent, json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Text\n") }))

@@ -180,7 +180,9 @@ fn no_batch_does_what_a_recent_authentication_protects() {
     let expected = [
         "TicketService.BatchCreateTickets",
         "TicketService.BatchGetTickets",
+        "TicketService.BulkChangeTickets",
         "TicketService.ImportTickets",
+        "TicketService.UndoBulkChange",
         "UserService.BatchGetUsers",
     ];
     assert_eq!(batches, expected);

@@ -1,7 +1,7 @@
 /** The tickets: search, filters in the URL's query, and triage by keyboard or in bulk. */
 
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { useIsStaff, useMay, useMe } from "../../shell/user";
 import { useName, useText } from "../../text";
@@ -47,9 +47,9 @@ export function TicketsPage() {
     unlabelled: true,
     cell: (ticket) => <input type="checkbox" checked={selected.has(ticket.id)} onChange={() => toggle(ticket)} aria-label={t("Select {name}", { name: ticket.subject })} />,
   };
-  const mayWrite = useMay()("TicketService_UpdateTicket");
+  const mayChange = useMay()("TicketService_BulkChangeTickets");
   const columns: Column<Ticket>[] = [
-    ...(mayWrite ? [select] : []),
+    ...(mayChange ? [select] : []),
     { name: "subject", label: t("Subject"), cell: (ticket) => <Subject ticket={ticket} /> },
     { name: "status", label: name("status"), wide: true, cell: (ticket) => <Badge value={ticket.status} /> },
     { name: "priority", label: name("priority"), wide: true, cell: (ticket) => <Badge value={ticket.priority} /> },
@@ -60,7 +60,7 @@ export function TicketsPage() {
     <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket accountId={accountId} /></>}>
       <TicketViews search={search} />
       <TicketFilters search={search} onChange={set} />
-      <BulkBar {...selection} isStaff={isStaff}><Total rows={rows} /></BulkBar>
+      <BulkBar {...selection} filter={filter} total={rows.more ? undefined : String(rows.total)}><Total rows={rows} /></BulkBar>
       <div role="status" className="pending-changes">{pending > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: pending })}</button>}</div>
       {rows.count > 0
         ? <EndlessTable ref={reveal} label={t("Tickets")} columns={columns} count={rows.count} at={rows.at} current={triage.current} start={triage.start} onCurrent={triage.mark} onLook={rows.look} />
@@ -76,17 +76,22 @@ function useSelection(rows: TicketRows) {
   const [chosen, setChosen] = useChosen();
   const loaded = rows.cached().flatMap(([, { data }]) => data);
   const all = loaded.length > 0 && loaded.every(({ id }) => chosen.has(id));
-  const choose = (tickets: Iterable<Ticket>) => setChosen(new Map([...tickets].map((ticket) => [ticket.id, ticket])));
+  const [everything, setEverything] = useState(false);
+  const choose = (tickets: Iterable<Ticket>) => {
+    setEverything(false);
+    setChosen(new Map([...tickets].map((ticket) => [ticket.id, ticket])));
+  };
   return {
     selected: chosen,
     toggle: (ticket: Ticket) => choose(chosen.has(ticket.id) ? [...chosen.values()].filter(({ id }) => id !== ticket.id) : [...chosen.values(), ticket]),
-    // In their current state.
-    tickets: chosen.size === 0 ? [] : [...new Map([...chosen, ...loaded.filter(({ id }) => chosen.has(id)).map((ticket) => [ticket.id, ticket] as const)]).values()],
+    ids: [...chosen.keys()],
     all,
+    // Other filters match other tickets.
+    everything: everything && all,
     label: loaded.length < rows.count ? t("Select the {count} that are loaded", { count: loaded.length }) : t("Select all"),
     onAll: () => choose(all ? [] : loaded),
+    onEverything: () => setEverything(true),
     onNone: () => choose([]),
-    onDone: (failed: string[]) => choose([...chosen.values()].filter(({ id }) => failed.includes(id))),
   };
 }
 

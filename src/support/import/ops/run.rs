@@ -11,14 +11,14 @@ use crate::{
         ops::{self as operation, End, OperationKind, Run},
     },
     support::{
-        config::SupportConfig,
+        config::BULK_LANE,
         import::{
             job::ImportTickets,
             model::{Fault, MAX_ROWS},
             ops::batch::{self, Batch, Batches},
-            store::{self, Origin},
+            store::{self, IncomingRow, Origin},
         },
-        ticket::ops as ticket,
+        ticket::{model::ActivityKind, ops as ticket},
     },
 };
 use mainstay_kernel::{
@@ -32,7 +32,7 @@ impl OperationKind for ImportTickets {
     const SCOPE: &'static str = "support.tickets.write";
     const READ_SCOPE: &'static str = "support.tickets.read";
     const NUMBER: Option<i16> = Some(1);
-    const LANE: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
+    const LANE: Lane = BULK_LANE;
     const GIVEN_UP: &'static str = "The import failed repeatedly and was given up; what was stored stays stored.";
 
     async fn run(&self, run: &mut Run<'_>) -> Result<End> {
@@ -81,7 +81,9 @@ async fn store_batch(work: &mut Work, operation: OperationId, origin: Origin, ba
     if !new.is_empty() {
         store::insert_tickets(connection, origin.account, &new, now).await?;
         store::insert_comments(connection, &new, now).await?;
-        store::insert_activities(connection, origin, &new, now).await?;
+        let imported = |row: &&IncomingRow| (row.id, ActivityKind::Imported, String::new());
+        let activities: Vec<_> = new.iter().map(imported).collect();
+        ticket::record_batch(connection, (origin.actor, origin.role), &activities, now).await?;
         ticket::record_imported(connection, origin.account, new.iter().map(|row| row.id)).await?;
     }
     if !batch.errors.is_empty() {

@@ -121,7 +121,7 @@ pub(crate) fn list_filter(message: &pb::ListTicketsRequest) -> Result<Filter> {
     })
 }
 
-/// Moves the fields of a filter, which the messages of lists and of exports share, into another message.
+/// Moves the fields of a filter, which the messages of lists, exports and bulk changes share, into another message.
 macro_rules! with_filter {
     ($message:expr, $from:ident => $to:ident { $($rest:tt)* }) => {{
         let pb::$from {
@@ -137,6 +137,11 @@ macro_rules! with_filter {
 /// Reads the filter of an export, which has the same fields as that of a list.
 pub(crate) fn export_filter(message: pb::ExportTicketsRequest) -> Result<Filter> {
     list_filter(&with_filter!(message, ExportTicketsRequest => ListTicketsRequest { ..Default::default() }))
+}
+
+/// Reads the filter of a bulk change, which has the same fields as that of a list.
+pub(crate) fn filter(message: pb::TicketFilter) -> Result<Filter> {
+    list_filter(&with_filter!(message, TicketFilter => ListTicketsRequest { ..Default::default() }))
 }
 
 /// Returns the request for the same tickets in the other format.
