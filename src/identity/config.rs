@@ -28,6 +28,10 @@ pub struct IdentityConfig {
     pub refresh_ttl: Duration,
     /// The maximum lifetime of a session, regardless of refreshes.
     pub session_max_age: Duration,
+    /// The lifetime of a session of the staff without a refresh, if shorter than that of people.
+    pub staff_session_idle: Duration,
+    /// Likewise, regardless of refreshes.
+    pub staff_session_max_age: Duration,
     /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,
     /// How many wrong passwords of an account are accepted from one network; `auth::limits` derives the other limits
@@ -144,6 +148,16 @@ impl Section for IdentityConfig {
         Variable::plain("ACCESS_TOKEN_TTL", "5m", "Lifetime of an access token"),
         Variable::plain("REFRESH_TOKEN_TTL", "30d", "Lifetime of a session without a refresh"),
         Variable::plain("SESSION_MAX_AGE", "90d", "Lifetime of a session, however often it is refreshed"),
+        Variable::plain(
+            "STAFF_SESSION_IDLE",
+            "12h",
+            "Lifetime of a session of an agent or admin without a refresh, if shorter than REFRESH_TOKEN_TTL",
+        ),
+        Variable::plain(
+            "STAFF_SESSION_MAX_AGE",
+            "24h",
+            "Lifetime of a session of an agent or admin, however often it is refreshed, if shorter than SESSION_MAX_AGE",
+        ),
         Variable::plain("SIGNING_KEY_AGE", "30d", "Age at which a signing key is rotated"),
         Variable::plain(
             "RATE_LIMIT_LOGIN",
@@ -248,6 +262,8 @@ impl Section for IdentityConfig {
             access_ttl: read.positive_duration("ACCESS_TOKEN_TTL"),
             refresh_ttl: read.positive_duration("REFRESH_TOKEN_TTL"),
             session_max_age: read.positive_duration("SESSION_MAX_AGE"),
+            staff_session_idle: read.positive_duration("STAFF_SESSION_IDLE"),
+            staff_session_max_age: read.positive_duration("STAFF_SESSION_MAX_AGE"),
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),

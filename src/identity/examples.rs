@@ -85,6 +85,8 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("ErasedTable", "rows") => json!("2").into(),
         ("ErasedTable", "reason") => json!("").into(),
         ("User" | "Account", "deletion_time") => Example::Omitted,
+        (_, "session_idle_seconds") => json!(3600).into(),
+        (_, "session_max_age_seconds") => json!(28_800).into(),
         ("DataExport", "id") | (_, "data_export_id") => json!(DATA_EXPORT).into(),
         ("DataExport" | "CreateDataExportRequest", "account_id") => Example::Omitted,
         ("DataExport", "state") => json!("DATA_EXPORT_STATE_SUCCEEDED").into(),

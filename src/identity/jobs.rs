@@ -26,6 +26,7 @@ use crate::identity::{
     session::{ops as session, store as sessions},
     sign_in::store as sign_in,
     tokens::Tokens,
+    user::model::Role,
 };
 
 /// How much longer a revocation is kept than the tokens and sessions it ends, because the clocks of instances differ.
@@ -73,9 +74,9 @@ pub(super) async fn forget_data_exports(app: App) -> Result<usize> {
 }
 
 /// Revocations outlive the sessions that they end, and all their access tokens, so that a failover to a replica that lacks the
-/// last changes of a session revives none.
+/// last changes of a session revives none. The sessions of people last the longest.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
-    let age = session::life(&app).whole + app.part::<Tokens>().life() + MARGIN;
+    let age = session::life(&app, Role::Customer).whole + app.part::<Tokens>().life() + MARGIN;
     in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, age, BATCH))).await
 }
 

@@ -190,7 +190,7 @@ impl Templates {
             let values = context! {
                 page, language => FALLBACK, nonce => "", url => "", problem => "client", client => "", email => "", request => "",
                 csrf => "", identity => ["openid"], scopes => [context! { en => "", de => "" }], account => "", host => "",
-                is_staff => true, is_lasting => true, console => "",
+                is_staff => true, is_lasting => true, console => "", enrolment => "",
             };
             let rendered = self.environment.get_template("authorize.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "authorize.html")));

@@ -188,6 +188,7 @@ fn values_out_of_range_are_refused() {
         ("APP_URL", "https://:password@shop.example"),
         ("WEBHOOK_FIRST_WAIT", "0s"),
         ("REFRESH_TOKEN_TTL", "40000d"),
+        ("STAFF_SESSION_IDLE", "0s"),
     ] {
         assert_eq!(invalid_variables(&[(name, value)]), [name], "{value}");
     }

@@ -100,12 +100,20 @@ impl Section for WebhooksConfig {
 
     fn read(read: &mut Reader) -> Self {
         let scheme = GenericScheme::read(read);
+        let generic = Keys::read_for(read, "WEBHOOK_SECRETS_GENERIC", scheme.algorithm);
+        let generic_tokens = VerifyTokens::read(read, "WEBHOOK_VERIFY_TOKENS_GENERIC");
+        if generic_tokens.is_some() && generic.is_none() {
+            read.fault(
+                "WEBHOOK_VERIFY_TOKENS_GENERIC",
+                "needs WEBHOOK_SECRETS_GENERIC: the events of the provider are signed",
+            );
+        }
         Self {
             standard: Keys::read_standard(read, "WEBHOOK_SECRETS_STANDARD"),
             github: Keys::read(read, "WEBHOOK_SECRETS_GITHUB"),
             sendgrid: read_secrets(read, "WEBHOOK_KEYS_SENDGRID", public_key),
-            generic: Keys::read_for(read, "WEBHOOK_SECRETS_GENERIC", scheme.algorithm),
-            generic_tokens: VerifyTokens::read(read, "WEBHOOK_VERIFY_TOKENS_GENERIC"),
+            generic,
+            generic_tokens,
             scheme,
             allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
             concurrency: read.positive("WEBHOOK_CONCURRENCY"),

@@ -40,6 +40,7 @@ async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> 
         (Kind::String, "custom_role_id") => role(who, &["orders.read"]).await.into(),
         (Kind::String, "scopes") => "orders.read".into(),
         (Kind::String, _) => unique().into(),
+        (Kind::Int32, "session_idle_seconds" | "session_max_age_seconds") => 7200.into(),
         (Kind::Bool, _) => (!before.as_bool().unwrap_or(true)).into(),
         // Not that of an owner.
         (Kind::Enum(_), "default_role") => "MEMBER_ROLE_MEMBER".into(),

@@ -1,6 +1,7 @@
 //! Sign-in with OpenID Connect providers: the flow, the rules for links, and attacks.
 
 mod account;
+mod account_sessions;
 mod attacks;
 mod flow;
 mod linking;

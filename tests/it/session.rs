@@ -8,6 +8,7 @@ mod ending;
 mod impersonation;
 mod import;
 mod keys;
+mod lifetimes;
 pub(crate) mod mail_login;
 mod of_others;
 mod pages;

@@ -7,6 +7,7 @@
 
 import { ApiError, errorOf, unreachable } from "./errors";
 import { impersonation, setImpersonation } from "./impersonation";
+import { stepUp } from "./step-up";
 
 /** A limited session is only good for a second factor. */
 export type SessionState = "unknown" | "out" | "limited" | "in";
@@ -19,6 +20,7 @@ let state: SessionState = "unknown";
 let token: string | undefined;
 let account: string | undefined;
 let generation = 0;
+let hasEntered = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let refreshing: Promise<void> | undefined;
 const listeners = new Set<() => void>();
@@ -85,6 +87,9 @@ function leave(): void {
 
 function enter({ accessToken, expiresIn, accountId, secondFactorRequired }: Tokens): void {
   token = accessToken;
+  hasEntered = true;
+  // An application waits for the second factor.
+  if (arrival.next !== undefined && !secondFactorRequired) return location.replace(arrival.next);
   clearTimeout(timer);
   const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
   timer = setTimeout(() => void refresh().catch(() => undefined), Math.min(wait * 1000, 2 ** 31 - 1));
@@ -112,7 +117,7 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
   if (!response.ok) {
     const error = await errorOf(response);
     // The account requires its own provider. One that has just refused the person would do so again and again.
-    const isRefused = path === "/session/refresh" && arrival.error !== undefined;
+    const isRefused = path === "/session/refresh" && failureOfArrival() !== undefined;
     const provider = error.code === "PROVIDER_REQUIRED" && !isRefused ? error.metadata["provider"] : undefined;
     if (provider !== undefined) location.assign(providerUrl(provider));
     throw error;
@@ -125,21 +130,27 @@ async function exchange(path: string, body?: unknown): Promise<void> {
   enter(((await response.json()) as { data: Tokens }).data);
 }
 
-/** How a sign-in with a provider ended that led to this page. */
-export type Arrival = { outcome?: string; error?: string };
+/** How a sign-in with a provider ended that led to this page, or the page of the server to which a second factor leads. */
+export type Arrival = { outcome?: string; error?: string; next?: string };
 
 /** Reads the arrival off the URL, which a reload or a bookmark must not repeat. */
 function readArrival(): Arrival {
   const url = new URL(location.href);
   const [outcome, error] = ["sign_in", "sign_in_error"].map((name) => url.searchParams.get(name) ?? undefined);
-  if (outcome === undefined && error === undefined) return {};
-  url.searchParams.delete("sign_in");
-  url.searchParams.delete("sign_in_error");
+  const next = url.searchParams.get("return") ?? undefined;
+  if (outcome === undefined && error === undefined && next === undefined) return {};
+  for (const name of ["sign_in", "sign_in_error", "return"]) url.searchParams.delete(name);
   history.replaceState(history.state, "", url);
-  return { ...(outcome !== undefined && { outcome }), ...(error !== undefined && { error }) };
+  const isAdmitted = next !== undefined && /^\/session\/(authorize|device)\?/.test(next);
+  return { ...(outcome !== undefined && { outcome }), ...(error !== undefined && { error }), ...(isAdmitted && { next }) };
 }
 
 export const arrival = readArrival();
+
+/** Returns the failure of the arrival, until a session has begun. */
+function failureOfArrival(): string | undefined {
+  return hasEntered ? undefined : arrival.error;
+}
 
 /** Returns the URL at which a browser begins a sign-in with a provider that ends at this page. */
 function providerUrl(name: string): string {
@@ -148,8 +159,9 @@ function providerUrl(name: string): string {
 
 /** Returns the page of the server that signs in and leads back to this page. */
 export function signInPage(): string {
-  const query = new URLSearchParams({ return: location.pathname + location.search });
-  if (arrival.error !== undefined) query.set("sign_in_error", arrival.error);
+  const query = new URLSearchParams({ return: arrival.next ?? location.pathname + location.search });
+  const failure = failureOfArrival();
+  if (failure !== undefined) query.set("sign_in_error", failure);
   return `/session/sign-in${arrival.outcome === "second_factor" ? "/second-factor" : ""}?${query}`;
 }
 
@@ -174,26 +186,38 @@ export function refresh(): Promise<void> {
   });
 }
 
-/** Exchanges the tokens for those of another account, in all tabs. */
+/** Exchanges the tokens for those of another account, in all tabs. For some accounts, the user authenticates again first. */
 export async function switchAccount(accountId: string): Promise<void> {
-  // A refresh that runs would consume the same cookie.
-  while (refreshing) await refreshing.catch(() => undefined);
-  await alone(() => exchange("/session/account", { accountId }));
+  const change = async () => {
+    // A refresh that runs would consume the same cookie.
+    while (refreshing) await refreshing.catch(() => undefined);
+    await alone(() => exchange("/session/account", { accountId }), isLate);
+  };
+  await change().catch(async (error: unknown) => {
+    if (!isLate(error)) throw error;
+    await stepUp(error);
+    await change();
+  });
   tabs.postMessage("account");
 }
 
-function alone(work: () => Promise<void>): Promise<void> {
-  refreshing ??= renew(work).finally(() => {
+/** Returns whether the session is too old for the account. */
+function isLate(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.code === "REAUTHENTICATION_REQUIRED";
+}
+
+function alone(work: () => Promise<void>, goesOn: (error: unknown) => boolean = () => false): Promise<void> {
+  refreshing ??= renew(work, goesOn).finally(() => {
     refreshing = undefined;
   });
   return refreshing;
 }
 
-async function renew(work: () => Promise<void>): Promise<void> {
+async function renew(work: () => Promise<void>, goesOn: (error: unknown) => boolean): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) leave();
+    if (error instanceof ApiError && error.status === 401 && !goesOn(error)) leave();
     throw error;
   }
 }

@@ -541,6 +541,8 @@ export const german = {
   "New role": "Neue Rolle",
   "Edit the role": "Rolle bearbeiten",
   "Description": "Beschreibung",
+  "Longest pause of a session, in minutes": "Längste Pause einer Sitzung, in Minuten",
+  "Longest session without another proof of identity, in minutes": "Längste Sitzung ohne neuen Identitätsnachweis, in Minuten",
   "Custom roles": "Eigene Rollen",
   "Who may do what": "Wer was darf",
   "Scope": "Recht",

@@ -6,6 +6,7 @@ diesel::table! {
     accounts (id) {
         id -> Uuid, name -> Text, created_at -> Timestamptz, version -> BigInt, updated_at -> Timestamptz,
         deletion_at -> Nullable<Timestamptz>, requires_second_factor -> Bool,
+        session_idle_seconds -> Nullable<Integer>, session_max_age_seconds -> Nullable<Integer>,
     }
 }
 diesel::table! {
@@ -99,7 +100,8 @@ diesel::table! {
 diesel::table! {
     roles (id) {
         id -> Uuid, account_id -> Nullable<Uuid>, name -> Text, description -> Text, scopes -> Array<Text>, version -> BigInt,
-        created_at -> Timestamptz, updated_at -> Timestamptz,
+        created_at -> Timestamptz, updated_at -> Timestamptz, session_idle_seconds -> Nullable<Integer>,
+        session_max_age_seconds -> Nullable<Integer>,
     }
 }
 diesel::table! {
@@ -161,7 +163,8 @@ diesel::table! {
         user_agent -> Text, ip_address -> Text, created_at -> Timestamptz, refreshed_at -> Timestamptz,
         expires_at -> Timestamptz, ended -> Bool, version -> BigInt, provider_id -> Nullable<Uuid>,
         client_id -> Nullable<Uuid>,
-        client_scopes -> Nullable<Array<Text>>,
+        client_scopes -> Nullable<Array<Text>>, longest_pause_seconds -> Integer,
+        proved_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -170,6 +173,7 @@ diesel::table! {
         is_first_party -> Bool, secret_hash -> Nullable<Binary>, earlier_secret_hash -> Nullable<Binary>,
         earlier_expires_at -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, account_id -> Nullable<Uuid>, post_logout_redirect_uris -> Array<Text>,
+        credentials_epoch -> Integer,
     }
 }
 diesel::table! {
@@ -459,6 +463,8 @@ diesel::allow_tables_to_appear_in_same_query!(account_domains, members);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, accounts);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, members);
 diesel::allow_tables_to_appear_in_same_query!(account_providers, users);
+diesel::allow_tables_to_appear_in_same_query!(sessions, users);
+diesel::allow_tables_to_appear_in_same_query!(sessions, members);
 diesel::joinable!(oauth_consents -> oauth_clients (client_id));
 diesel::allow_tables_to_appear_in_same_query!(oauth_clients, revocations);
 diesel::allow_tables_to_appear_in_same_query!(oauth_consents, oauth_clients);

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::proto::identity::v1::Reason as IdentityReason;
+use crate::{
+    identity::role::limits::{LimitsPatch, SessionLimits},
+    proto::identity::v1::Reason as IdentityReason,
+};
 use mainstay_kernel::{error::Result, id::AccountId};
 
 /// An organization.
@@ -12,6 +15,8 @@ pub struct Account {
     pub name: String,
     /// Whether the members need a second factor.
     pub requires_second_factor: bool,
+    /// How long sessions of the members last in the account.
+    pub limits: SessionLimits,
     /// The version, which each change increments by one.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -27,6 +32,7 @@ impl Account {
             id: AccountId::generate(now),
             name,
             requires_second_factor: false,
+            limits: SessionLimits::default(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -39,10 +45,14 @@ impl Account {
     pub fn apply(self, patch: Patch, now: DateTime<Utc>) -> Self {
         let name = patch.name.unwrap_or_else(|| self.name.clone());
         let requires_second_factor = patch.requires_second_factor.unwrap_or(self.requires_second_factor);
-        if (&name, requires_second_factor) == (&self.name, self.requires_second_factor) {
-            return self;
-        }
-        Self { name, requires_second_factor, version: self.version + 1, updated_at: now, ..self }
+        let limits = self.limits.apply(patch.limits);
+        let next = Self { name, requires_second_factor, limits, ..self.clone() };
+        if next == self { self } else { Self { version: self.version + 1, updated_at: now, ..next } }
+    }
+
+    /// Returns whether the account requires something else of the sign-ins of its members than before.
+    pub fn changes_policy(&self, earlier: &Self) -> bool {
+        (self.requires_second_factor, self.limits) != (earlier.requires_second_factor, earlier.limits)
     }
 
     /// Returns the account with another time of its deletion, or without one.
@@ -66,4 +76,5 @@ impl Account {
 pub struct Patch {
     pub name: Option<String>,
     pub requires_second_factor: Option<bool>,
+    pub limits: LimitsPatch,
 }

@@ -112,8 +112,8 @@ pub async fn list(
     store::list(connection, visibility, prefix, page).await
 }
 
-/// Updates an account. A patch that changes nothing keeps the version. Whether members need a second factor is up to the
-/// owners, and to the staff.
+/// Updates an account. A patch that changes nothing keeps the version. Whether members need a second factor, and how long their
+/// sessions last, is up to the owners, and to the staff.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `PERMISSION_DENIED`, `DELETION_BEGUN`.
@@ -133,7 +133,7 @@ pub async fn update(
     account.check_open(now)?;
     work.before(&account);
     let updated = account.clone().apply(patch, now);
-    let changes_policy = updated.requires_second_factor != account.requires_second_factor;
+    let changes_policy = updated.changes_policy(&account);
     if changes_policy {
         permit.check_recent(MAX_AUTH_AGE, now)?;
     }
@@ -141,7 +141,7 @@ pub async fn update(
         let (user, ..) = session::caller(&permit)?;
         let own = work.read(async |connection: &Connection| member::find(connection, id, user).await).await?;
         own.filter(Member::is_owner).ok_or_else(|| {
-            let message = "Only an owner of the account changes whether members need a second factor.";
+            let message = "Only an owner of the account changes what it requires of the sign-ins of its members.";
             Error::with_message(Reason::PermissionDenied, message)
         })?;
     }

@@ -41,6 +41,8 @@ impl Audited for Account {
             update_time: Some(time(self.updated_at)),
             require_second_factor: Some(self.requires_second_factor),
             deletion_time: self.deletion_at.map(time),
+            session_idle_seconds: self.limits.idle_seconds,
+            session_max_age_seconds: self.limits.max_age_seconds,
         }
     }
 }
@@ -58,6 +60,8 @@ fn patch(message: &pb::AccountPatch, paths: &[String]) -> Result<Patch> {
             "require_second_factor" => {
                 patch.requires_second_factor = Some(message.require_second_factor.unwrap_or_default());
             }
+            "session_idle_seconds" => patch.limits.idle_seconds = Some(message.session_idle_seconds),
+            "session_max_age_seconds" => patch.limits.max_age_seconds = Some(message.session_max_age_seconds),
             other => return Err(mask::unhandled(other)),
         }
     }

@@ -5,7 +5,7 @@ use diesel::{dsl::sql, prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
 
 use crate::{
-    identity::account::model::Account,
+    identity::{account::model::Account, role::limits::SessionLimits},
     schema::{accounts, members},
 };
 use mainstay_kernel::{
@@ -26,19 +26,32 @@ struct Row {
     updated_at: DateTime<Utc>,
     requires_second_factor: bool,
     deletion_at: Option<DateTime<Utc>>,
+    session_idle_seconds: Option<i32>,
+    session_max_age_seconds: Option<i32>,
 }
 
 impl From<&Account> for Row {
     fn from(account: &Account) -> Self {
-        let Account { id, ref name, requires_second_factor, version, created_at, updated_at, deletion_at } = *account;
-        Self { id, name: name.clone(), created_at, version, updated_at, requires_second_factor, deletion_at }
+        Self {
+            id: account.id,
+            name: account.name.clone(),
+            created_at: account.created_at,
+            version: account.version,
+            updated_at: account.updated_at,
+            requires_second_factor: account.requires_second_factor,
+            deletion_at: account.deletion_at,
+            session_idle_seconds: account.limits.idle_seconds,
+            session_max_age_seconds: account.limits.max_age_seconds,
+        }
     }
 }
 
 impl From<Row> for Account {
     fn from(row: Row) -> Self {
-        let Row { id, name, created_at, version, updated_at, requires_second_factor, deletion_at } = row;
-        Self { id, name, requires_second_factor, version, created_at, updated_at, deletion_at }
+        let limits =
+            SessionLimits { idle_seconds: row.session_idle_seconds, max_age_seconds: row.session_max_age_seconds };
+        let Row { id, name, created_at, version, updated_at, requires_second_factor, deletion_at, .. } = row;
+        Self { id, name, requires_second_factor, limits, version, created_at, updated_at, deletion_at }
     }
 }
 

@@ -71,7 +71,7 @@ use crate::identity::{
     user::model::EmailAddress,
 };
 
-pub(crate) use forms::{pages as form_pages, sign_in_before};
+pub(crate) use forms::{enrolment_before, pages as form_pages, sign_in_before};
 pub(crate) use redirect::leave;
 use visit::{Visit, answer};
 
@@ -99,9 +99,9 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 13] {
     // The form has no `Origin`: the cookie protects it.
     let mail_link = ("/session/mail/link", bounded(post(mail::follow), DEADLINE));
     // Pages of other sites lead to these: the state of a sign-in protects them.
-    let start = ("/auth/oidc/{provider}", bounded(get(provider::start), PROVIDER_DEADLINE));
+    let start = ("/auth/oidc/{provider}", forms::readable(bounded(get(provider::start), PROVIDER_DEADLINE)));
     let finish = get(provider::finish).post(provider::finish_form);
-    let finish = ("/auth/oidc/{provider}/callback", bounded(finish, PROVIDER_DEADLINE));
+    let finish = ("/auth/oidc/{provider}/callback", forms::readable(bounded(finish, PROVIDER_DEADLINE)));
     [
         sign_in,
         second_factor,

@@ -9,7 +9,7 @@ use crate::{
         account_provider::enforced::Enforced,
         member::id::MemberId,
         revocation::model::SubjectVersion,
-        role::{id::RoleId, model::Assigned},
+        role::{id::RoleId, limits::SessionLimits, model::Assigned},
     },
 };
 use mainstay_kernel::{
@@ -149,6 +149,8 @@ pub struct SignInPolicy {
     pub requires_second_factor: bool,
     /// The provider of the account, if it is the only way to sign in.
     pub enforced: Option<Enforced>,
+    /// How long sessions last in the account and in the role of the member, or of the staff.
+    pub limits: SessionLimits,
 }
 
 /// A filter of members, in addition to the caller's visibility.

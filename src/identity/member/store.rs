@@ -18,6 +18,7 @@ use crate::{
                 AccountRole, Filter, MAX_LISTED, Member, MemberDetails, MemberRole, Membership, Person, SignInPolicy,
             },
         },
+        role::{limits::SessionLimits, store as roles},
     },
     schema::{account_providers, accounts, members, users},
 };
@@ -143,12 +144,15 @@ pub async fn of_user(connection: &Connection, user: UserId) -> Result<Vec<Member
         account_providers::account_id.eq(members::account_id).and(account_providers::enforced_at.is_not_null());
     let query = query.left_join(account_providers::table.on(enforced));
     let provider = (account_providers::id.nullable(), account_providers::enforced_at.nullable());
-    let columns = (Row::as_select(), accounts::name, accounts::requires_second_factor, provider);
-    type Columns = (Row, String, bool, (Option<AccountProviderId>, Option<DateTime<Utc>>));
+    let query = query.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let columns =
+        (Row::as_select(), accounts::name, accounts::requires_second_factor, provider, roles::session_limits());
+    type Columns = (Row, String, bool, (Option<AccountProviderId>, Option<DateTime<Utc>>), (Option<i32>, Option<i32>));
     let rows: Vec<Columns> = query.select(columns).load(&mut &*connection).await?;
-    let membership = |(row, account_name, requires_second_factor, (provider, since)): Columns| {
+    let membership = |(row, account_name, requires_second_factor, (provider, since), limits): Columns| {
         let enforced = provider.zip(since).map(|(provider, since)| Enforced { provider, since });
-        let policy = SignInPolicy { requires_second_factor, enforced };
+        let limits = SessionLimits { idle_seconds: limits.0, max_age_seconds: limits.1 };
+        let policy = SignInPolicy { requires_second_factor, enforced, limits };
         Ok(Membership { member: row.try_into()?, account_name, policy })
     };
     rows.into_iter().map(membership).collect()

@@ -295,6 +295,7 @@ mod tests {
             is_confidential: true,
             is_first_party: false,
             account: None,
+            credentials_epoch: 0,
             earlier_expires_at: None,
             version: 1,
             created_at: at(0),

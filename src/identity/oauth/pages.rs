@@ -30,7 +30,8 @@ mod logout;
 
 use axum::{
     Json,
-    extract::State,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get, post},
@@ -40,7 +41,7 @@ use serde_json::json;
 
 use crate::identity::{
     auth::browser::{DEADLINE, bounded, guarded},
-    oauth::ops::issuer,
+    oauth::{model::Parameters, ops::issuer},
     oauth_client::model::IDENTITY_SCOPES,
 };
 
@@ -66,6 +67,11 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 13] {
         ("/oauth2/introspect", limited(post(endpoint::introspect))),
         ("/oauth2/revoke", limited(post(endpoint::revoke))),
     ]
+}
+
+/// Returns the parameters of a form; `None` if it is too large or has too many.
+fn form(body: Result<Bytes, BytesRejection>) -> Option<Parameters> {
+    body.ok().and_then(|body| Parameters::parse(&body))
 }
 
 /// The metadata of the provider.

@@ -75,6 +75,8 @@ pub struct OauthClient {
     pub is_first_party: bool,
     /// The account whose data the client reaches with client credentials; `None` for a client of the platform.
     pub account: Option<AccountId>,
+    /// How often the client has lost client credentials. A token of the client itself names the number at its issue.
+    pub credentials_epoch: i32,
     /// Until when the secret before the last rotation is accepted.
     pub earlier_expires_at: Option<DateTime<Utc>>,
     /// The version, which each change increments by one.
@@ -109,6 +111,7 @@ impl OauthClient {
             is_confidential,
             is_first_party,
             account,
+            credentials_epoch: 0,
             earlier_expires_at: None,
             version: 1,
             created_at: now,
@@ -138,7 +141,9 @@ impl OauthClient {
             return Ok(None);
         }
         next.check(policies, "oauthClient.")?;
-        Ok(Some(Self { version: self.version + 1, updated_at: now, ..next }))
+        let has_lost = self.may_use(GrantType::ClientCredentials) && !next.may_use(GrantType::ClientCredentials);
+        let credentials_epoch = self.credentials_epoch + i32::from(has_lost);
+        Ok(Some(Self { version: self.version + 1, updated_at: now, credentials_epoch, ..next }))
     }
 
     fn check(&self, policies: &Policies, prefix: &str) -> Result<()> {

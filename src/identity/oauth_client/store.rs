@@ -30,6 +30,7 @@ struct Row {
     scopes: Vec<String>,
     is_first_party: bool,
     account_id: Option<AccountId>,
+    credentials_epoch: i32,
     earlier_expires_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
@@ -53,6 +54,7 @@ fn read((row, secret): Found) -> Result<OauthClient> {
         is_confidential: secret.is_some(),
         is_first_party: row.is_first_party,
         account: row.account_id,
+        credentials_epoch: row.credentials_epoch,
         earlier_expires_at: row.earlier_expires_at,
         version: row.version,
         created_at: row.created_at,
@@ -71,6 +73,7 @@ impl From<&OauthClient> for Row {
             scopes: client.scopes.clone(),
             is_first_party: client.is_first_party,
             account_id: client.account,
+            credentials_epoch: client.credentials_epoch,
             earlier_expires_at: client.earlier_expires_at,
             version: client.version,
             created_at: client.created_at,
@@ -135,6 +138,14 @@ pub async fn of_token(
     let found: Option<FoundWithHashes> = query.first(connection).await.optional()?;
     let Some((row, current, earlier)) = found else { return Ok(None) };
     Ok(Some((read((row, current.clone()))?, Hashes { current, earlier })))
+}
+
+/// Keeps a client from being deleted until the transaction ends. Returns `false` if it is gone. The lock is taken before those on
+/// its requests and consents, in the order of a deletion.
+pub async fn keep(connection: &Connection, id: OauthClientId) -> Result<bool> {
+    let query = oauth_clients::table.find(id).select(oauth_clients::id).for_key_share();
+    let found: Option<OauthClientId> = query.first(&mut &*connection).await.optional()?;
+    Ok(found.is_some())
 }
 
 /// Returns those of some clients that are of an account.

@@ -7,7 +7,10 @@ use mainstay_kernel::{
     id::AccountId,
 };
 
-use crate::identity::role::id::RoleId;
+use crate::identity::role::{
+    id::RoleId,
+    limits::{LimitsPatch, SessionLimits},
+};
 
 /// The fault of the name of a scope that no module declares. A list of all scopes would not fit into the trailers of gRPC.
 pub const UNKNOWN_SCOPE: &str = "must be a scope that the API reference lists";
@@ -30,6 +33,8 @@ pub struct Role {
     pub description: String,
     /// The names of the scopes, sorted. A scope that no module declares any more grants nothing.
     pub scopes: Vec<String>,
+    /// How long sessions last in the role.
+    pub limits: SessionLimits,
     /// The version, which each change increments by one.
     pub version: i64,
     /// When it was created.
@@ -45,6 +50,7 @@ pub struct Draft {
     pub description: String,
     /// The names of the scopes.
     pub scopes: Vec<String>,
+    pub limits: SessionLimits,
 }
 
 /// New values for some of a role's fields.
@@ -53,6 +59,7 @@ pub struct Patch {
     pub name: Option<String>,
     pub description: Option<String>,
     pub scopes: Option<Vec<String>>,
+    pub limits: LimitsPatch,
 }
 
 impl Role {
@@ -61,12 +68,12 @@ impl Role {
     /// # Errors
     /// `VALIDATION_FAILED` for the name of a built-in role, and for a scope that the owner's roles can't have.
     pub fn new(policies: &Policies, owner: Owner, draft: Draft, now: DateTime<Utc>) -> Result<Self> {
-        let Draft { name, description, mut scopes } = draft;
+        let Draft { name, description, mut scopes, limits } = draft;
         check_name(owner, &name, "name")?;
         check_scopes(policies, owner, &scopes, "scopes")?;
         scopes.sort_unstable();
         let id = RoleId::generate(now);
-        Ok(Self { id, owner, name, description, scopes, version: 1, created_at: now, updated_at: now })
+        Ok(Self { id, owner, name, description, scopes, limits, version: 1, created_at: now, updated_at: now })
     }
 
     /// Returns the next version, or `None` if nothing changes.
@@ -85,8 +92,14 @@ impl Role {
             next.scopes = scopes;
         }
         next.description = patch.description.unwrap_or(next.description);
+        next.limits = next.limits.apply(patch.limits);
         let has_changed = next != *self;
         Ok(has_changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
+    }
+
+    /// Returns whether access tokens with an earlier version of the role grant something else, or last longer.
+    pub fn outdates(&self, earlier: &Self) -> bool {
+        (&self.scopes, self.limits) != (&earlier.scopes, earlier.limits)
     }
 
     /// Returns the names of the scopes that grant something: those that the contract has, and has for accounts if the role
@@ -172,7 +185,7 @@ mod tests {
 
     fn draft(name: &str, scopes: &[&str]) -> Draft {
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-        Draft { name: name.to_owned(), description: String::new(), scopes }
+        Draft { name: name.to_owned(), description: String::new(), scopes, limits: SessionLimits::default() }
     }
 
     #[test]

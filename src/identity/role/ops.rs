@@ -145,7 +145,7 @@ async fn lock(
     Ok((role, permit))
 }
 
-/// Updates a custom role. Other scopes end the access tokens that have the present ones.
+/// Updates a custom role. Other scopes, and other limits of sessions, end the access tokens of the present version.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`, `PERMISSION_DENIED`, `NOT_FOUND`, `ETAG_MISMATCH`, `ALREADY_EXISTS`.
@@ -161,7 +161,7 @@ pub async fn update(
     permit.check_scopes(next.declared(policies))?;
     let row = next.clone();
     work.write(async move |connection: &Connection| store::update(connection, row).await).await?;
-    if next.scopes != role.scopes {
+    if next.outdates(&role) {
         let ended = SubjectVersion::new(id.0, next.version);
         revocation::begin_version(work.connection().await?, ended).await?;
     }

@@ -18,6 +18,7 @@ use crate::{
     identity::{
         role::{
             id::RoleId,
+            limits::SessionLimits,
             model::{Draft, Owner, Patch, Role, built_in},
             ops,
         },
@@ -41,6 +42,8 @@ impl Audited for Role {
             name: Some(self.name),
             description: Some(self.description),
             scopes: self.scopes,
+            session_idle_seconds: self.limits.idle_seconds,
+            session_max_age_seconds: self.limits.max_age_seconds,
             built_in: Some(false),
             version: Some(self.version),
             create_time: Some(time(self.created_at)),
@@ -91,6 +94,8 @@ fn patch(message: &pb::RolePatch, paths: &[String]) -> Result<Patch> {
             "description" => patch.description = Some(message.description.clone().unwrap_or_default()),
             "scopes" if message.scopes.is_empty() => return Err(required(path)),
             "scopes" => patch.scopes = Some(message.scopes.clone()),
+            "session_idle_seconds" => patch.limits.idle_seconds = Some(message.session_idle_seconds),
+            "session_max_age_seconds" => patch.limits.max_age_seconds = Some(message.session_max_age_seconds),
             other => return Err(mask::unhandled(other)),
         }
     }
@@ -101,9 +106,14 @@ fn patch(message: &pb::RolePatch, paths: &[String]) -> Result<Patch> {
 impl RoleService for Roles {
     async fn create_role(&self, request: Request<pb::CreateRoleRequest>) -> Reply<pb::CreateRoleResponse> {
         let mut call = Call::admit(request)?;
-        let pb::CreateRoleRequest { account_id, name, description, scopes } = std::mem::take(&mut call.message);
+        let message = std::mem::take(&mut call.message);
+        let limits = SessionLimits {
+            idle_seconds: message.session_idle_seconds,
+            max_age_seconds: message.session_max_age_seconds,
+        };
+        let pb::CreateRoleRequest { account_id, name, description, scopes, .. } = message;
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
-        let (draft, policies) = (Draft { name, description, scopes }, &self.app.contract.policies);
+        let (draft, policies) = (Draft { name, description, scopes, limits }, &self.app.contract.policies);
         call.write(&self.app, async move |work: &mut Work| {
             let role = ops::create(work, policies, account, draft).await?;
             Ok(pb::CreateRoleResponse { data: Some(role.message()) })

@@ -1,12 +1,18 @@
 //! Roles in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::exists, prelude::*, sql_types::BigInt};
+use diesel::{
+    dsl::{exists, sql},
+    expression::SqlLiteral,
+    prelude::*,
+    sql_types::{BigInt, Integer, Nullable},
+};
 use diesel_async::RunQueryDsl;
 
 use crate::{
     identity::role::{
         id::RoleId,
+        limits::SessionLimits,
         model::{Owner, Role},
     },
     proto::identity::v1::Reason as IdentityReason,
@@ -20,7 +26,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Insertable, AsChangeset)]
-#[diesel(table_name = roles)]
+#[diesel(table_name = roles, treat_none_as_null = true)]
 struct Row {
     id: RoleId,
     account_id: Option<AccountId>,
@@ -30,19 +36,34 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    session_idle_seconds: Option<i32>,
+    session_max_age_seconds: Option<i32>,
 }
 
 impl From<Role> for Row {
     fn from(role: Role) -> Self {
-        let Role { id, owner, name, description, scopes, version, created_at, updated_at } = role;
-        Self { id, account_id: owner, name, description, scopes, version, created_at, updated_at }
+        let Role { id, owner, name, description, scopes, limits, version, created_at, updated_at } = role;
+        Self {
+            id,
+            account_id: owner,
+            name,
+            description,
+            scopes,
+            version,
+            created_at,
+            updated_at,
+            session_idle_seconds: limits.idle_seconds,
+            session_max_age_seconds: limits.max_age_seconds,
+        }
     }
 }
 
 impl From<Row> for Role {
     fn from(row: Row) -> Self {
-        let Row { id, account_id, name, description, scopes, version, created_at, updated_at } = row;
-        Self { id, owner: account_id, name, description, scopes, version, created_at, updated_at }
+        let limits =
+            SessionLimits { idle_seconds: row.session_idle_seconds, max_age_seconds: row.session_max_age_seconds };
+        let Row { id, account_id, name, description, scopes, version, created_at, updated_at, .. } = row;
+        Self { id, owner: account_id, name, description, scopes, limits, version, created_at, updated_at }
     }
 }
 
@@ -58,6 +79,25 @@ fn is_reached(visibility: Visibility, row: &Row) -> bool {
 /// Reports a name that is taken.
 fn check_name<T>(written: QueryResult<T>) -> Result<T> {
     written.map_err(already_exists("roles_name_key", "Another role has this name."))
+}
+
+/// Selects the limits of sessions of a user in a membership, from a row of `users` joined with that of `members`, if any: the
+/// shortest of the account, of its role, and of the role of the staff.
+pub(crate) fn session_limits() -> (SqlLiteral<Nullable<Integer>>, SqlLiteral<Nullable<Integer>>) {
+    macro_rules! shortest {
+        ($column:literal) => {
+            sql(concat!(
+                "least((SELECT accounts.",
+                $column,
+                " FROM accounts WHERE accounts.id = members.account_id), \
+                 (SELECT min(roles.",
+                $column,
+                ") FROM roles \
+                 WHERE roles.id IN (members.custom_role_id, users.staff_role_id)))"
+            ))
+        };
+    }
+    (shortest!("session_idle_seconds"), shortest!("session_max_age_seconds"))
 }
 
 /// Locks the owner of roles until the transaction ends, so that concurrent creations count each other's roles.

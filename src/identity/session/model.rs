@@ -7,9 +7,11 @@ use crate::identity::{
     account_provider::id::AccountProviderId,
     member::{id::MemberId, model::Member},
     oauth_client::id::OauthClientId,
+    role::limits::SessionLimits,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
+    error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
     numbered::numbered,
 };
@@ -36,6 +38,12 @@ pub struct SessionLife {
 }
 
 impl SessionLife {
+    /// Returns the lifetime that neither of two exceeds.
+    #[must_use]
+    pub fn shortest(self, other: Self) -> Self {
+        Self { unused: self.unused.min(other.unused), whole: self.whole.min(other.whole) }
+    }
+
     /// Returns when a session that began at `begun_at` ends unless it is refreshed after `now`.
     fn end(self, begun_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         (now + self.unused).min(begun_at + self.whole)
@@ -147,7 +155,12 @@ pub struct Session {
     pub created_at: DateTime<Utc>,
     /// When the current generation was issued.
     pub refreshed_at: DateTime<Utc>,
-    /// When the session expires unless it is refreshed.
+    /// When the user last signed in or authenticated again, also with a provider that does not say when it authenticated the user.
+    pub proved_at: DateTime<Utc>,
+    /// The longest time between two uses since then, in seconds. An account with a shorter limit is thus closed to a session that
+    /// was used in another account since.
+    pub longest_pause_seconds: i32,
+    /// When the session expires for every account unless it is refreshed.
     pub expires_at: DateTime<Utc>,
     /// Whether the session was ended. An ended session is kept until it would have expired, so that ending it again
     /// changes nothing.
@@ -184,6 +197,8 @@ impl Session {
             grant: None,
             created_at: now,
             refreshed_at: now,
+            proved_at: now,
+            longest_pause_seconds: 0,
             expires_at: life.end(now, now),
             ended: false,
         }
@@ -194,16 +209,54 @@ impl Session {
         !self.ended && now < self.expires_at
     }
 
-    /// Applies a refresh with a token of the given generation.
-    pub fn refresh(self, generation: u32, now: DateTime<Utc>, life: SessionLife) -> Refresh {
+    /// Checks that the session continues in a membership with these limits. Both lifetimes are those of now, whenever the session
+    /// began.
+    ///
+    /// # Errors
+    /// `SESSION_REVOKED` if it has ended for every account; `REAUTHENTICATION_REQUIRED` if the user must prove again who they are.
+    pub fn check(&self, now: DateTime<Utc>, life: SessionLife, limits: SessionLimits) -> Result<()> {
+        if !self.is_alive(now) || now >= life.end(self.created_at, self.refreshed_at) {
+            return Err(Reason::SessionRevoked.into());
+        }
+        if now < self.end_within(limits) {
+            return Ok(());
+        }
+        let allowed = limits.max_age_seconds.into_iter().chain(limits.idle_seconds).min().unwrap_or_default();
+        let message = "The session is too old for the account; authenticate again.";
+        Err(Error::with_message(Reason::ReauthenticationRequired, message).with("maxAgeSeconds", allowed.to_string()))
+    }
+
+    /// Returns when the session ends in a membership with these limits, unless it is used.
+    pub fn end_within(&self, limits: SessionLimits) -> DateTime<Utc> {
+        let aged = limits.max_age().map(|age| self.proved_at + age);
+        // A pause that was too long has ended it since the proof.
+        let is_over = limits.idle_seconds.is_some_and(|idle| self.longest_pause_seconds >= idle);
+        let used_at = if is_over { self.proved_at } else { self.used_at() };
+        let unused = limits.idle().map(|idle| used_at + idle);
+        [aged, unused].into_iter().flatten().fold(self.expires_at, DateTime::min)
+    }
+
+    /// Returns when the session was last used, as far as it is stored: refreshed, or authenticated again.
+    fn used_at(&self) -> DateTime<Utc> {
+        self.refreshed_at.max(self.proved_at)
+    }
+
+    /// Returns the longest time between two uses, also if the session is used again at `now`.
+    fn longest_pause_until(&self, now: DateTime<Utc>) -> i32 {
+        let pause = i32::try_from((now - self.used_at()).num_seconds()).unwrap_or(i32::MAX);
+        self.longest_pause_seconds.max(pause)
+    }
+
+    /// Applies a refresh with a token of the given generation. [`extend`](Self::extend) gives the session more time.
+    pub fn refresh(self, generation: u32, now: DateTime<Utc>) -> Refresh {
         if !self.is_alive(now) {
             return Refresh::Over;
         }
         // A generation later than the stored one was issued before the store lost its last writes, so it is the newest.
         if generation >= self.generation {
             let generation = generation.saturating_add(1);
-            let expires_at = life.end(self.created_at, now);
-            return Refresh::Rotated(Self { generation, refreshed_at: now, expires_at, ..self });
+            let longest_pause_seconds = self.longest_pause_until(now);
+            return Refresh::Rotated(Self { generation, refreshed_at: now, longest_pause_seconds, ..self });
         }
         if generation.checked_add(1) == Some(self.generation) && now - self.refreshed_at <= GRACE {
             return Refresh::Again(self);
@@ -211,12 +264,20 @@ impl Session {
         Refresh::Reused
     }
 
+    /// Returns the session with the time that follows from its last refresh.
+    #[must_use]
+    pub fn extend(self, life: SessionLife) -> Self {
+        Self { expires_at: life.end(self.created_at, self.refreshed_at), ..self }
+    }
+
     /// Begins the session of an application, to which the user gave access in this one. It belongs to the provider of the account, if
-    /// this one does.
+    /// this one does, and is as old as the last proof.
     pub fn grant(&self, id: SessionId, device: Device, grant: Grant, now: DateTime<Utc>, life: SessionLife) -> Self {
         let proof = Proof { at: self.authenticated_at, method: self.method, has_second_factor: self.has_second_factor };
         let begun = Self::begin(self.user, self.epoch, device, now, life).renew(proof);
-        Self { id, account: self.account, provider: self.provider, grant: Some(grant), ..begun }
+        let longest_pause_seconds = self.longest_pause_until(now);
+        let (account, provider) = (self.account, self.provider);
+        Self { id, account, provider, grant: Some(grant), proved_at: self.proved_at, longest_pause_seconds, ..begun }
     }
 
     /// Returns the application of the session.
@@ -227,7 +288,9 @@ impl Session {
     /// Returns the session of a user who has proved who they are.
     #[must_use]
     pub fn renew(self, Proof { at, method, has_second_factor }: Proof) -> Self {
-        Self { authenticated_at: at, method, has_second_factor, ..self }
+        let proved_at = self.proved_at.max(at);
+        let longest_pause_seconds = if proved_at > self.proved_at { 0 } else { self.longest_pause_seconds };
+        Self { authenticated_at: at, method, has_second_factor, proved_at, longest_pause_seconds, ..self }
     }
 
     /// Returns the session of another account.
@@ -266,35 +329,35 @@ mod tests {
 
     #[test]
     fn each_refresh_gives_the_next_generation_and_more_time() {
-        let session = expect_rotated(session().refresh(1, at(60), LIFE));
+        let session = expect_rotated(session().refresh(1, at(60))).extend(LIFE);
         assert_eq!((session.generation, session.expires_at), (2, at(60) + LIFE.unused));
-        assert_eq!(expect_rotated(session.refresh(2, at(120), LIFE)).generation, 3);
+        assert_eq!(expect_rotated(session.refresh(2, at(120))).generation, 3);
     }
 
     #[test]
     fn a_concurrent_refresh_gets_the_same_successor_for_ten_seconds() {
-        let session = expect_rotated(session().refresh(1, at(60), LIFE));
-        assert_eq!(session.clone().refresh(1, at(70), LIFE), Refresh::Again(session.clone()));
-        assert_eq!(session.clone().refresh(1, at(71), LIFE), Refresh::Reused);
+        let session = expect_rotated(session().refresh(1, at(60)));
+        assert_eq!(session.clone().refresh(1, at(70)), Refresh::Again(session.clone()));
+        assert_eq!(session.clone().refresh(1, at(71)), Refresh::Reused);
     }
 
     #[test]
     fn an_older_token_was_reused_even_within_the_grace() {
-        let session = expect_rotated(session().refresh(1, at(60), LIFE));
-        let session = expect_rotated(session.refresh(2, at(61), LIFE));
-        assert_eq!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused);
+        let session = expect_rotated(session().refresh(1, at(60)));
+        let session = expect_rotated(session.refresh(2, at(61)));
+        assert_eq!(session.clone().refresh(1, at(62)), Refresh::Reused);
         let ended = Session { ended: true, ..session };
-        assert_eq!(ended.refresh(3, at(63), LIFE), Refresh::Over);
+        assert_eq!(ended.refresh(3, at(63)), Refresh::Over);
     }
 
     #[test]
     fn a_store_that_lost_its_last_writes_does_not_end_sessions() {
-        assert_eq!(expect_rotated(session().refresh(3, at(60), LIFE)).generation, 4);
+        assert_eq!(expect_rotated(session().refresh(3, at(60))).generation, 4);
     }
 
     #[test]
     fn a_session_that_is_not_refreshed_ends() {
-        assert_eq!(session().refresh(1, at(0) + LIFE.unused, LIFE), Refresh::Over);
+        assert_eq!(session().refresh(1, at(0) + LIFE.unused), Refresh::Over);
     }
 
     #[test]
@@ -302,11 +365,66 @@ mod tests {
         let mut session = session();
         for days in 1..90 {
             let generation = session.generation;
-            session = expect_rotated(session.refresh(generation, at(0) + TimeDelta::days(days), LIFE));
+            session = expect_rotated(session.refresh(generation, at(0) + TimeDelta::days(days))).extend(LIFE);
         }
         assert_eq!(session.expires_at, at(0) + LIFE.whole);
         let generation = session.generation;
-        assert_eq!(session.refresh(generation, at(0) + LIFE.whole, LIFE), Refresh::Over);
+        assert_eq!(session.refresh(generation, at(0) + LIFE.whole), Refresh::Over);
+    }
+
+    fn limits(idle_seconds: Option<i32>, max_age_seconds: Option<i32>) -> SessionLimits {
+        SessionLimits { idle_seconds, max_age_seconds }
+    }
+
+    fn refusal(session: &Session, now: DateTime<Utc>, limits: SessionLimits) -> Option<&'static str> {
+        session.check(now, LIFE, limits).err().map(|error| error.reason().facts().code)
+    }
+
+    #[test]
+    fn an_account_ends_a_session_by_its_age() {
+        let (session, limits) = (session(), limits(None, Some(3600)));
+        assert_eq!(session.end_within(limits), at(3600));
+        assert_eq!(refusal(&session, at(3599), limits), None);
+        assert_eq!(refusal(&session, at(3600), limits), Some("REAUTHENTICATION_REQUIRED"));
+        let refreshed = expect_rotated(session.refresh(1, at(3000))).extend(LIFE);
+        assert_eq!(refusal(&refreshed, at(3600), limits), Some("REAUTHENTICATION_REQUIRED"));
+        assert_eq!(refusal(&refreshed, at(3600), SessionLimits::default()), None, "another account");
+        let renewed = refreshed.renew(Proof::password(at(3600)));
+        assert_eq!(refusal(&renewed, at(7199), limits), None);
+    }
+
+    /// A provider may not say when it has authenticated the user, which is no recent authentication, but a sign-in.
+    #[test]
+    fn a_sign_in_of_unknown_time_has_the_age_of_the_session() {
+        let proof = Proof { at: DateTime::UNIX_EPOCH, method: Method::Provider, has_second_factor: false };
+        let session = session().renew(proof);
+        assert_eq!(session.end_within(limits(None, Some(3600))), at(3600));
+        let application = Grant { client: OauthClientId::generate(at(0)), scopes: Vec::new() };
+        let granted = session.grant(SessionId::generate(at(0)), Device::default(), application, at(3000), LIFE);
+        assert_eq!(granted.end_within(limits(None, Some(3600))), at(3600), "an application");
+    }
+
+    #[test]
+    fn a_use_in_another_account_hides_no_pause() {
+        let limits = limits(Some(900), None);
+        let busy = expect_rotated(session().refresh(1, at(899))).extend(LIFE);
+        assert_eq!((busy.end_within(limits), refusal(&busy, at(1798), limits)), (at(1799), None));
+        let idle = expect_rotated(busy.refresh(2, at(1799))).extend(LIFE);
+        assert_eq!(refusal(&idle, at(1800), limits), Some("REAUTHENTICATION_REQUIRED"));
+        let application = Grant { client: OauthClientId::generate(at(0)), scopes: Vec::new() };
+        let granted = idle.grant(SessionId::generate(at(0)), Device::default(), application, at(1800), LIFE);
+        assert_eq!(refusal(&granted, at(1801), limits), Some("REAUTHENTICATION_REQUIRED"), "an application");
+        assert_eq!(refusal(&idle.renew(Proof::password(at(1800))), at(1801), limits), None);
+    }
+
+    #[test]
+    fn a_session_obeys_the_lifetime_of_now() {
+        let life = SessionLife { unused: TimeDelta::hours(1), whole: TimeDelta::hours(2) };
+        let check = |session: &Session, seconds| session.check(at(seconds), life, SessionLimits::default()).is_ok();
+        let session = session();
+        assert_eq!((check(&session, 3599), check(&session, 3600)), (true, false));
+        let session = expect_rotated(session.refresh(1, at(3599)));
+        assert_eq!((check(&session, 7198), check(&session, 7200)), (true, false));
     }
 
     #[test]

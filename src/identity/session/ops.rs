@@ -15,7 +15,7 @@ use crate::identity::{
         model::{Member, Membership, SignInPolicy},
         store as members,
     },
-    role::{model::Granted, ops as role},
+    role::{limits::SessionLimits, model::Granted, ops as role},
     second_factor::model::MAX_AUTH_AGE,
     session::{
         model::{Device, Proof, Refresh, Session, SessionLife},
@@ -41,7 +41,7 @@ pub(crate) use end::leave_session;
 pub use end::{end, end_all, leave, leave_by_token, remove_member, remove_outdated};
 pub(crate) use exchange::{prove_second_factor, refresh_grant, renew};
 pub use exchange::{refresh, switch};
-pub(crate) use grant::{begin_grant, issue_grant, of_access, of_code};
+pub(crate) use grant::{begin_grant, end_of, issue_grant, of_access, of_code};
 
 /// Returns whether any person has signed in.
 pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
@@ -56,11 +56,13 @@ pub fn caller(permit: &Permit) -> Result<(UserId, Option<AccountId>, SessionId)>
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
 
-/// Returns the lifetime of sessions.
-pub(crate) fn life(app: &App) -> SessionLife {
+/// Returns the lifetime of sessions with a role. That of the staff is no longer than that of people.
+pub(crate) fn life(app: &App, role: Role) -> SessionLife {
     let config = app.config.section::<IdentityConfig>();
     let time = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::days(365));
-    SessionLife { unused: time(config.refresh_ttl), whole: time(config.session_max_age) }
+    let of_people = SessionLife { unused: time(config.refresh_ttl), whole: time(config.session_max_age) };
+    let of_staff = SessionLife { unused: time(config.staff_session_idle), whole: time(config.staff_session_max_age) };
+    if role == Role::Customer { of_people } else { of_people.shortest(of_staff) }
 }
 
 /// Begins a session of an account: the named one, or else that of the user's last session, or else that of the oldest
@@ -85,7 +87,11 @@ pub async fn begin(
     let session = new(app, user, device).renew(proof).of_account(member.as_ref()).of_provider(provider);
     let granted = granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, policy)).await?;
     insert(app, &session).await?;
-    issue(app, user, member.as_ref(), &granted, &session).await
+    if user.staff_role.is_some() {
+        // The limits of a role of the staff are those of no membership.
+        return owner(app, &session, None).await?.issue(app, &session).await;
+    }
+    issue(app, user, (member.as_ref(), policy.limits), &granted, &session).await
 }
 
 async fn insert(app: &App, session: &Session) -> Result<()> {
@@ -96,7 +102,7 @@ async fn read(app: &App, user: UserId, id: SessionId) -> Result<Option<StoredSes
     app.database.autocommit(async move |connection| sessions::find(connection, user, id).await).await
 }
 
-async fn read_all(app: &App, user: UserId) -> Result<Vec<Session>> {
+async fn read_all(app: &App, user: UserId) -> Result<Vec<(Session, SessionLimits)>> {
     app.database.autocommit(async move |connection| sessions::list(connection, user).await).await
 }
 
@@ -105,7 +111,7 @@ async fn replace(app: &App, entry: &StoredSession, next: &Session) -> Result<boo
 }
 
 fn new(app: &App, user: &User, device: Device) -> Session {
-    Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app))
+    Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app, user.role))
 }
 
 /// Begins a session whose first access token has what a role grants, until it is refreshed. A test thus has callers of every
@@ -119,7 +125,7 @@ pub async fn begin_with(
 ) -> Result<Pair> {
     let session = new(app, user, device).of_account(member);
     insert(app, &session).await?;
-    issue(app, user, member, granted, &session).await
+    issue(app, user, (member, SessionLimits::default()), granted, &session).await
 }
 
 /// Returns the membership that a new session of a user has; `None` if the user is a member of no account.
@@ -149,6 +155,7 @@ async fn membership(
     let last = read_all(app, id)
         .await?
         .into_iter()
+        .map(|(session, _)| session)
         .max_by_key(|session| session.refreshed_at)
         .and_then(|session| session.account);
     let place = members.iter().position(|own| last.is_some_and(|last| last.member == own.member.id));
@@ -159,20 +166,20 @@ async fn membership(
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended or the token
-/// was used before; `SECOND_FACTOR_REQUIRED` if the user must prove or add a second factor first; `UNAVAILABLE` if Postgres is
-/// unreachable.
+/// was used before; `REAUTHENTICATION_REQUIRED` if it has ended in its account; `SECOND_FACTOR_REQUIRED` if the user must prove
+/// or add a second factor first; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn of_token(app: &App, token: &str) -> Result<Session> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     let session = read(app, claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?.session;
     if session.grant.is_some() {
         return Err(Reason::InvalidToken.into());
     }
-    let (Refresh::Rotated(_) | Refresh::Again(_)) =
-        session.clone().refresh(claim.generation, app.clock.now(), life(app))
-    else {
+    let now = app.clock.now();
+    let (Refresh::Rotated(_) | Refresh::Again(_)) = session.clone().refresh(claim.generation, now) else {
         return Err(Reason::SessionRevoked.into());
     };
     let owner = owner(app, &session, None).await?;
+    owner.check(app, &session, now)?;
     if needs_second_factor(app, &owner.user, &session, owner.policy) {
         return Err(Reason::SecondFactorRequired.into());
     }
@@ -195,15 +202,25 @@ pub(crate) fn check_recent(session: &Session, now: DateTime<Utc>) -> Result<()> 
 struct Owner {
     user: User,
     member: Option<Member>,
-    /// What the account of the membership requires.
+    /// What the account of the membership requires, and the roles of the user.
     policy: SignInPolicy,
 }
 
 impl Owner {
+    fn life(&self, app: &App) -> SessionLife {
+        life(app, self.user.role)
+    }
+
+    /// Checks that a session continues in the membership; see [`Session::check`].
+    fn check(&self, app: &App, session: &Session, now: DateTime<Utc>) -> Result<()> {
+        session.check(now, self.life(app), self.policy.limits)
+    }
+
     async fn issue(&self, app: &App, session: &Session) -> Result<Pair> {
         let (user, member) = (&self.user, self.member.as_ref());
         let needs = needs_second_factor(app, user, session, self.policy);
-        issue(app, user, member, &granted(app, user, member, needs).await?, session).await
+        let granted = granted(app, user, member, needs).await?;
+        issue(app, user, (member, self.policy.limits), &granted, session).await
     }
 }
 
@@ -281,7 +298,15 @@ async fn granted(app: &App, user: &User, member: Option<&Member>, needs_second_f
     }
 }
 
-async fn issue(app: &App, user: &User, member: Option<&Member>, granted: &Granted, session: &Session) -> Result<Pair> {
+/// Issues the tokens of a session, which end with it in the membership.
+async fn issue(
+    app: &App,
+    user: &User,
+    (member, limits): (Option<&Member>, SessionLimits),
+    granted: &Granted,
+    session: &Session,
+) -> Result<Pair> {
+    let session = &Session { expires_at: session.end_within(limits), ..session.clone() };
     let pair = match app.part::<Tokens>().issue(user, member, granted, session)? {
         Some(pair) => pair,
         None => {
@@ -304,7 +329,7 @@ pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Resul
     Ok(read(app, user, session).await?.map(|entry| entry.session.device))
 }
 
-/// Returns a user's sessions that can still be refreshed, newest first.
+/// Returns a user's sessions that can still be refreshed for some account, newest first. Each expires when it ends in its own.
 ///
 /// # Errors
 /// `NOT_FOUND` if there is no such user; `UNAVAILABLE` if Postgres is unreachable.
@@ -312,7 +337,9 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
     let (epoch, now) = (epoch.ok_or_else(|| Error::not_found("user"))?, app.clock.now());
     let mut sessions = read_all(app, user).await?;
-    sessions.retain(|session| session.is_alive(now) && epoch.admits(session.id, session.epoch));
+    sessions.retain(|(session, _)| session.is_alive(now) && epoch.admits(session.id, session.epoch));
+    let bounded = |(session, limits): (Session, _)| Session { expires_at: session.end_within(limits), ..session };
+    let mut sessions: Vec<_> = sessions.into_iter().map(bounded).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
     Ok(sessions)
 }

@@ -14,9 +14,10 @@ use crate::{
         account_provider::id::AccountProviderId,
         member::id::MemberId,
         oauth_client::id::OauthClientId,
+        role::{limits::SessionLimits, store as roles},
         session::model::{Device, Grant, MAX_PER_CLIENT, MAX_PER_USER, Method, Session, SessionAccount},
     },
-    schema::sessions,
+    schema::{members, sessions, users},
 };
 use mainstay_kernel::{
     database::{Connection, convert, integrity::corrupt, statement::Prepare as _, violated_foreign_key},
@@ -46,6 +47,8 @@ struct Row {
     provider_id: Option<AccountProviderId>,
     client_id: Option<OauthClientId>,
     client_scopes: Option<Vec<String>>,
+    longest_pause_seconds: i32,
+    proved_at: Option<DateTime<Utc>>,
 }
 
 /// A session as read, with its version.
@@ -75,6 +78,8 @@ impl TryFrom<Row> for StoredSession {
             grant: row.client_id.zip(row.client_scopes).map(|(client, scopes)| Grant { client, scopes }),
             created_at: row.created_at,
             refreshed_at: row.refreshed_at,
+            proved_at: row.proved_at.unwrap_or(row.authenticated_at.max(row.created_at)),
+            longest_pause_seconds: row.longest_pause_seconds,
             expires_at: row.expires_at,
             ended: row.ended,
         };
@@ -94,6 +99,8 @@ macro_rules! changing {
             sessions::method.eq($session.method.number()),
             sessions::has_second_factor.eq($session.has_second_factor),
             sessions::refreshed_at.eq($session.refreshed_at),
+            sessions::longest_pause_seconds.eq($session.longest_pause_seconds),
+            sessions::proved_at.eq(Some($session.proved_at)),
             sessions::expires_at.eq($session.expires_at),
             sessions::ended.eq($session.ended),
             sessions::client_scopes.eq($session.grant.as_ref().map(|grant| &grant.scopes)),
@@ -152,11 +159,16 @@ pub async fn find(connection: &mut Connection, user: UserId, id: SessionId) -> R
     convert::optional::<Row, _>(query.first(connection).await)
 }
 
-/// Returns all sessions of a user, ended ones included, in no particular order.
-pub async fn list(connection: &mut Connection, user: UserId) -> Result<Vec<Session>> {
-    let query = sessions::table.filter(sessions::user_id.eq(user)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(connection).await?;
-    rows.into_iter().map(|row| StoredSession::try_from(row).map(|entry| entry.session)).collect()
+/// Returns all sessions of a user with the limits of their memberships, ended ones included, in no particular order.
+pub async fn list(connection: &mut Connection, user: UserId) -> Result<Vec<(Session, SessionLimits)>> {
+    let query = sessions::table.inner_join(users::table.on(users::id.eq(sessions::user_id)));
+    let query = query.left_join(members::table.on(members::id.nullable().eq(sessions::member_id)));
+    let query = query.filter(sessions::user_id.eq(user)).select((Row::as_select(), roles::session_limits()));
+    let rows: Vec<(Row, (Option<i32>, Option<i32>))> = query.load(connection).await?;
+    let entry = |(row, (idle_seconds, max_age_seconds))| {
+        Ok((StoredSession::try_from(row)?.session, SessionLimits { idle_seconds, max_age_seconds }))
+    };
+    rows.into_iter().map(entry).collect()
 }
 
 /// Replaces `entry` with `next`, by compare-and-swap. Returns `false` if the stored session is no longer `entry`; the caller

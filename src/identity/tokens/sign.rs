@@ -1,7 +1,7 @@
 //! Access and refresh tokens are written here.
 
 use aws_lc_rs::hmac;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::HEXLOWER;
 use jsonwebtoken::{Algorithm, Header};
 use secrecy::SecretString;
@@ -28,8 +28,8 @@ use mainstay_kernel::{
 };
 
 impl Tokens {
-    /// Issues the tokens of a session, with what the user's role grants now. They derive from the session's last refresh alone, so that a concurrent refresh
-    /// gets the identical pair from any instance. `None` when no key can sign.
+    /// Issues the tokens of a session, with what the user's role grants now. They derive from the session's last refresh alone, so
+    /// that a concurrent refresh gets the identical pair from any instance. `None` when no key can sign.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` when the cryptographic library fails.
@@ -46,7 +46,7 @@ impl Tokens {
         let mac = hmac::sign(&inner.mac, &claim.bytes());
         Ok(Some(Pair {
             access,
-            expires_in: inner.life,
+            expires_in: TimeDelta::seconds(expiry(session, inner.life) - issuance(session)),
             refresh: claim.write(mac.as_ref()),
             session: session.id,
             account: member.map(|member| member.account),
@@ -76,8 +76,7 @@ impl Tokens {
     /// Returns the claims of the access token of a session.
     fn claims(&self, user: &User, member: Option<&Member>, granted: &Granted, session: &Session) -> Claims {
         let inner = &self.0;
-        let authenticated = session.authenticated_at;
-        let issued = session.refreshed_at.max(authenticated).timestamp();
+        let (authenticated, issued) = (session.authenticated_at, issuance(session));
         let needs_second_factor = *granted == Granted::UntilSecondFactor;
         let (arole, custom) = match granted {
             Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),
@@ -106,7 +105,7 @@ impl Tokens {
             // Required by RFC 9068; without it, two refreshes within a second would yield the same token.
             jti: format!("{}.{}.{issued}", session.id, session.generation),
             iat: issued,
-            exp: issued + inner.life.num_seconds(),
+            exp: expiry(session, inner.life),
             auth_time: authenticated.timestamp(),
             amr: methods(session).iter().map(|&method| method.to_owned()).collect(),
             needs_second_factor,
@@ -143,7 +142,7 @@ impl Tokens {
             rid: None,
             rver: None,
             sid: id.0,
-            epoch: 0,
+            epoch: client.credentials_epoch,
             jti: id.to_string(),
             iat: now.timestamp(),
             exp: now.timestamp() + inner.life.num_seconds(),
@@ -209,6 +208,16 @@ impl Tokens {
         let token = jsonwebtoken::encode(&header, claims, signing).map_err(Error::internal)?;
         Ok(Some(token.into()))
     }
+}
+
+/// Returns when the access token of a session is issued.
+fn issuance(session: &Session) -> i64 {
+    session.refreshed_at.max(session.authenticated_at).timestamp()
+}
+
+/// Returns when the access token of a session expires: no later than the session.
+fn expiry(session: &Session, life: TimeDelta) -> i64 {
+    (issuance(session) + life.num_seconds()).min(session.expires_at.timestamp())
 }
 
 /// Returns the proofs of a session (RFC 8176), which has no value for a sign-in provider. A passkey is a proof of possession

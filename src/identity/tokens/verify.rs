@@ -106,7 +106,7 @@ impl Tokens {
             claims: TokenClaims {
                 user: UserId(Uuid::nil()),
                 session: SessionId(claims.sid),
-                epoch: 0,
+                epoch: claims.epoch,
                 member: None,
                 role: None,
                 key: None,

@@ -18,17 +18,19 @@ macro_rules! built_in {
 
 /// The files that all templates need.
 const SHARED_FILES: &[(&str, &str)] = built_in![
-    "authorize.html" "device.html" "layout.html" "layout.txt" "page.html" "page_style.html" "parts.html" "parts.txt"
-    "sign_in.html"
+    "authorize.html" "device.html" "layout.html" "layout.txt" "page.html" "page_head.html" "page_permissions.html"
+    "page_style.html" "parts.html" "parts.txt" "sign_in.html"
 ];
 
 /// Their names.
-pub(super) const SHARED: [&str; 9] = [
+pub(super) const SHARED: [&str; 11] = [
     "authorize.html",
     "device.html",
     "layout.html",
     "layout.txt",
     "page.html",
+    "page_head.html",
+    "page_permissions.html",
     "page_style.html",
     "parts.html",
     "parts.txt",

@@ -177,7 +177,10 @@ async fn the_access_of_a_client_ends_with_the_client_its_scopes_and_its_grant() 
     let itself = json!({ "grantTypes": ["OAUTH_GRANT_TYPE_CLIENT_CREDENTIALS"], "redirectUris": [] });
     let mask = "grantTypes,redirectUris";
     stage.change(UPDATE, json!({ "oauthClient": itself, "updateMask": mask })).await;
+    // A grant that is given again revives no token.
+    caller.rest(LIST, json!({})).await.failure("INVALID_TOKEN");
     let caller = stage.itself().await;
+    caller.rest(LIST, json!({})).await.success();
     stage.change("OauthClientService.DeleteOauthClient", json!({})).await;
     assert_refused(&caller, "INVALID_TOKEN").await;
 }

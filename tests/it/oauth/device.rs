@@ -282,6 +282,57 @@ async fn the_page_says_whose_device_asks() {
     assert_eq!(stage.poll(&begun).await.expect_err("nobody has decided"), "authorization_pending");
 }
 
+/// The code may be another person's, so that a client of the operator asks, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_the_operator_asks_for_the_consent_too() {
+    let mut stage = Stage::of_device().await;
+    let mut draft = device_draft();
+    draft["confidential"] = true.into();
+    draft["firstParty"] = true.into();
+    stage.client = client(&stage.cast, draft).await;
+    let begun = stage.begin().await;
+    let html = enter(&mut stage.browser, &text(&begun, "user_code")).await;
+    assert!(html.contains("Wall display") && html.contains("name=\"decision\""), "{html}");
+    assert_eq!(stage.poll(&begun).await.expect_err("nobody has decided"), "authorization_pending");
+    let consents = "SELECT count(*) FROM oauth_consents";
+    assert_eq!(stage.app.database.number(consents).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_device_is_german_in_a_german_browser() {
+    let mut stage = Stage::of_device().await;
+    stage.browser.language = "de-AT,de;q=0.9,en;q=0.5";
+    let begun = stage.begin().await;
+    let html = page(&mut stage.browser, "/device").await;
+    assert!(html.contains("<html lang=\"de\">") && html.contains("Ein Gerät verbinden"), "{html}");
+    let html = enter(&mut stage.browser, &text(&begun, "user_code")).await;
+    for german in ["Zugriff eines Geräts erlauben", "Ihre E-Mail-Adresse lesen", "Ablehnen"] {
+        assert!(html.contains(german), "{german}: {html}");
+    }
+}
+
+/// The deletion locks the client, and then its requests. A decision does so in the same order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_and_the_deletion_of_its_client_do_not_deadlock() {
+    let mut stage = Stage::of_device().await;
+    let begun = stage.begin().await;
+    let html = enter(&mut stage.browser, &text(&begun, "user_code")).await;
+    let delete =
+        "DO $$ BEGIN PERFORM id FROM oauth_clients FOR UPDATE; PERFORM pg_sleep(2); DELETE FROM oauth_clients; END $$";
+    let (code, csrf) = (field(&html, "user_code"), field(&html, "csrf"));
+    let sent = form(&[("user_code", &code), ("csrf", &csrf), ("decision", "allow")]);
+    let (database, browser) = (&stage.app.database, &mut stage.browser);
+    let decide = async {
+        let sleeping =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        eventually("the deletion has the lock", async || database.number(sleeping).await == 1).await;
+        browser.submit("/session/device", &sent).await
+    };
+    // The statement fails as the victim of a deadlock.
+    let (_, decided) = tokio::join!(database.sql(delete), decide);
+    assert!(is_wrong(&decided.html), "the request is gone: {decided:#?}");
+}
+
 /// An app with small limits, which need a separate Redis: all tests have the same address.
 async fn limited() -> (Redis, TestApp, Cast, Client) {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

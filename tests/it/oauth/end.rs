@@ -71,6 +71,27 @@ async fn a_deleted_client_has_no_access() {
     eventually("the access token is refused", async || userinfo(&stage.app, &token).await.0 == 401).await;
 }
 
+/// An application is as old as the last proof of the person who gave it access.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_obeys_the_limits_of_the_account() {
+    let mut stage = Stage::new().await;
+    let account = stage.cast.customer.as_user().account.to_string();
+    let policy = json!({ "accountId": account, "account": { "sessionMaxAgeSeconds": 900 } });
+    stage.cast.customer.rest("AccountService.UpdateAccount", policy).await.success();
+    stage.app.app.clock.advance(chrono::TimeDelta::minutes(9));
+    let tokens = stage.tokens().await;
+    assert_eq!(tokens["expires_in"], 300);
+    let tokens = refresh(&stage.app, &stage.client, &tokens).await.expect("within the limit");
+    stage.app.app.clock.advance(chrono::TimeDelta::seconds(345));
+    let code = result(&pass(&mut stage.browser, &authorize(&stage.client, &[])).await, "code");
+    stage.app.app.clock.advance(chrono::TimeDelta::seconds(20));
+    assert_eq!(refresh(&stage.app, &stage.client, &tokens).await.expect_err("too old"), "invalid_grant");
+    assert_eq!(exchange(&stage.app, &stage.client, &code).await.expect_err("too old"), "invalid_grant");
+    // The person signs in again.
+    let refused = pass(&mut stage.browser, &authorize(&stage.client, &[("prompt", "none")])).await;
+    assert_eq!(result(&refused, "error"), "login_required");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_ends_its_own_session() {
     let mut stage = Stage::new().await;

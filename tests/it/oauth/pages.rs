@@ -27,3 +27,23 @@ async fn a_person_signs_in_by_forms_and_comes_back() {
     let back = decide(&mut browser, &consent.html, "allow").await;
     exchange(&stage.app, &stage.client, &result(&back, "code")).await.expect("tokens");
 }
+
+/// A person who needs a second factor first gets to the console, which leads back to the authorization.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_without_a_second_factor_is_led_to_it() {
+    let mut stage = Stage::new().await;
+    let account = stage.cast.customer.as_user().account;
+    let policy = format!("UPDATE accounts SET requires_second_factor = true WHERE id = '{account}'");
+    stage.app.database.sql(&policy).await;
+    let first = stage.browser.open(&authorize(&stage.client, &[])).await;
+    let place = leads_to(&first.html);
+    let page = stage.browser.open(&place).await;
+    assert_eq!(page.status, 403, "{page:#?}");
+    let (_, rest) = page.html.split_once("<a href=\"").expect("a link");
+    let link = rest.split_once('"').expect("its end").0.replace("&#x2f;", "/").replace("&amp;", "&");
+    let query = link.strip_prefix("/console/?").unwrap_or_else(|| panic!("{link}"));
+    let back = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "return").expect("the way back");
+    assert_eq!(back.1, place);
+    let page = stage.browser.open("/session/device").await;
+    assert!(page.status == 403 && page.html.contains("session%2Fdevice%3Fuser_code%3D"), "{page:#?}");
+}

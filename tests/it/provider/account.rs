@@ -1,5 +1,4 @@
-//! Sign-in with the provider of an account: the members it admits, the sessions it confines, and attacks by an account and by its
-//! provider.
+//! Sign-in with the provider of an account: the members it admits, and attacks by an account and by its provider.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -8,42 +7,37 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{assert_failed, user_of};
+use super::{account_sessions::new_session_of, assert_failed, user_of};
 use crate::{
     cases::{
         Scene,
         account_domain::{new_domain, set_address, verify_domain},
         account_provider::add_provider,
-        draft, join,
-        oauth::client_draft,
+        join,
     },
-    oauth,
-    second_factor::add_to,
-    session::{new_session, refresh, reset},
     support::{
         Actor, PROTOCOLS, Protocol, TestApp,
         oidc::{Browser, Page, Provider, builder_with},
-        people::PASSWORD,
     },
 };
 
 const UPDATE: &str = "AccountProviderService.UpdateAccountProvider";
 
 /// An account with a proved mail domain and a provider.
-struct Company {
-    app: TestApp,
-    scene: Scene,
+pub(super) struct Company {
+    pub(super) app: TestApp,
+    pub(super) scene: Scene,
     /// The provider of the account.
     provider: Provider,
     /// Its id, which is its name in URLs.
-    id: String,
-    domain: String,
+    pub(super) id: String,
+    pub(super) domain: String,
     /// The provider of the configuration, under the name `corp`.
     corp: Provider,
 }
 
 impl Company {
-    async fn start(values: Value) -> Self {
+    pub(super) async fn start(values: Value) -> Self {
         let (corp, provider) = (Provider::start().await, Provider::start().await);
         let app = builder_with(&corp).start().await;
         let (scene, domain) = (Scene::new(&app).await, new_domain());
@@ -56,26 +50,26 @@ impl Company {
     }
 
     /// Signs the person of the provider in, in a new browser.
-    async fn sign_in(&self) -> (Page, Browser) {
+    pub(super) async fn sign_in(&self) -> (Page, Browser) {
         let mut browser = Browser::new(&self.app.endpoint);
         let page = browser.sign_in(&self.id).await;
         (page, browser)
     }
 
     /// Signs the person in, and returns the user and the browser.
-    async fn user(&self) -> (Value, Browser) {
+    pub(super) async fn user(&self) -> (Value, Browser) {
         let (page, mut browser) = self.sign_in().await;
         let user = user_of(&self.app, &page, &mut browser).await;
         (user, browser)
     }
 
-    async fn update(&self, patch: Value) -> Value {
+    pub(super) async fn update(&self, patch: Value) -> Value {
         let request = json!({ "accountProviderId": self.id, "accountProvider": patch });
         self.scene.cast.customer.rest(UPDATE, request).await.success().data().clone()
     }
 
     /// Returns the role of a user in the account, by its number; 0 without a membership.
-    async fn role(&self, user: &str) -> i64 {
+    pub(super) async fn role(&self, user: &str) -> i64 {
         let account = self.scene.account();
         let query =
             format!("SELECT coalesce(max(role), 0) FROM members WHERE user_id = '{user}' AND account_id = '{account}'");
@@ -83,7 +77,7 @@ impl Company {
     }
 }
 
-fn id_of(user: &Value) -> &str {
+pub(super) fn id_of(user: &Value) -> &str {
     user["id"].as_str().expect("an id")
 }
 
@@ -237,153 +231,6 @@ async fn providers_of_accounts_and_of_the_configuration_are_not_mixed_up() {
     company.provider.script().response_issuer = Some(company.corp.issuer());
     let (page, browser) = company.sign_in().await;
     assert_failed(&page, &browser, "INVALID_TOKEN");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_of_a_provider_opens_its_account_alone() {
-    let company = Company::start(json!({})).await;
-    let cast = &company.scene.cast;
-    let who = &cast.stranger;
-    set_address(&company.app.database, who, &format!("ada@{}", company.domain)).await;
-    let (_, mut browser) = company.user().await;
-    let own = who.as_user().account.to_string();
-    let switch = browser.post("/session/account", &json!({ "accountId": own })).await;
-    assert_eq!(switch.reason(), "SESSION_OF_ONE_ACCOUNT", "{switch:#?}");
-    let link = browser.post("/session/oidc/corp", &json!({})).await;
-    assert_eq!(link.reason(), "SESSION_OF_ONE_ACCOUNT", "{link:#?}");
-    // The refused switch has not consumed the token.
-    let me = Actor::bearer(&company.app.endpoint, browser.access_token().await);
-    for protocol in PROTOCOLS {
-        for (method, request) in [
-            ("PasskeyService.EnrollPasskey", json!({})),
-            ("SecondFactorService.EnrollTotp", json!({})),
-            ("DataExportService.CreateDataExport", json!({})),
-        ] {
-            me.call(protocol, method, request).await.failure("PERMISSION_DENIED");
-        }
-    }
-    // A personal access token is of the account of the session.
-    let token = json!({ "name": "Mine", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
-    let other = json!({ "name": "Other", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"], "accountId": own });
-    me.rest("ServiceKeyService.CreateServiceKey", token).await.success();
-    me.rest("ServiceKeyService.CreateServiceKey", other).await.failure("NOT_FOUND");
-}
-
-/// The challenge of a second factor keeps the provider of the sign-in.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_after_a_second_factor_is_confined_too() {
-    let company = Company::start(json!({ "enforced": true })).await;
-    let who = &company.scene.cast.stranger;
-    let factor = add_to(&company.app, who).await;
-    set_address(&company.app.database, who, &format!("ada@{}", company.domain)).await;
-    let (page, mut browser) = company.sign_in().await;
-    assert_eq!(page.location, "/console/?sign_in=second_factor", "{page:#?}");
-    let done = browser.post("/session/second-factor", &json!({ "code": factor.code(&company.app) })).await;
-    assert_eq!(done.body["data"]["accountId"], json!(company.scene.account()), "{done:#?}");
-    let own = json!({ "accountId": who.as_user().account.to_string() });
-    assert_eq!(browser.post("/session/account", &own).await.reason(), "SESSION_OF_ONE_ACCOUNT");
-}
-
-/// Every way into an account that requires its provider: a password, a switch, a refresh, a mail, a reset, and a token of before.
-#[tokio::test(flavor = "multi_thread")]
-async fn members_reach_an_account_with_an_enforced_provider_by_its_sessions_only() {
-    let company = Company::start(json!({})).await;
-    let (app, cast) = (&company.app, &company.scene.cast);
-    let account = company.scene.account();
-    let who = &cast.stranger;
-    join(&app.database, who, &cast.customer, 3).await;
-    let login = json!({ "email": who.as_user().email, "password": who.as_user().password, "accountId": account });
-    let anonymous = &cast.anonymous;
-    let inside = anonymous.rest("AuthService.Login", login.clone()).await.success();
-    let outside = new_session_of(&company, &who.as_user().account.to_string()).await;
-    let me = Actor::bearer(&app.endpoint, inside.text("/data/accessToken"));
-    let token = json!({ "name": "Early", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
-    let early = me.rest("ServiceKeyService.CreateServiceKey", token).await.success().text("/secret");
-    let owner = new_session(app, &cast.customer).await;
-
-    app.app.clock.advance(chrono::TimeDelta::seconds(1));
-    company.update(json!({ "enforced": true })).await;
-    me.rest("TicketService.ListTickets", json!({})).await.failure("TOKEN_EXPIRED");
-    for protocol in PROTOCOLS {
-        let refused = anonymous.call(protocol, "AuthService.Login", login.clone()).await;
-        refused.failure("PROVIDER_REQUIRED");
-        let switch = json!({ "refreshToken": outside.text("/data/refreshToken"), "accountId": account });
-        anonymous.call(protocol, "AuthService.SwitchAccount", switch).await.failure("PROVIDER_REQUIRED");
-    }
-    let refused = refresh(app, &inside, 1).await;
-    assert_eq!(refused.body["error"]["metadata"]["provider"], json!(company.id), "{refused:#?}");
-    refused.failure("PROVIDER_REQUIRED");
-    Actor::bearer(&app.endpoint, early).rest("TicketService.ListTickets", json!({})).await.failure("PROVIDER_REQUIRED");
-    // Other accounts of the person stay open, and a reset of the password changes nothing.
-    refresh(app, &outside, 0).await.success();
-    let reset_token = reset::create_token(&app.database, who.as_user()).await;
-    let password = json!({ "token": reset_token, "password": format!("{PASSWORD} again") });
-    anonymous.rest("AuthService.ConfirmPasswordReset", password).await.success();
-    let again = json!({ "email": who.as_user().email, "password": format!("{PASSWORD} again"), "accountId": account });
-    anonymous.rest("AuthService.Login", again.clone()).await.failure("PROVIDER_REQUIRED");
-    let anywhere = json!({ "email": again["email"], "password": again["password"] });
-    let elsewhere = anonymous.rest("AuthService.Login", anywhere).await.success();
-    assert_eq!(elsewhere.text("/data/accountId"), who.as_user().account.to_string());
-    // Owners mend what fails.
-    refresh(app, &owner, 0).await.success();
-    new_session(app, &cast.customer).await;
-    // The provider opens the account, and a token of its session does as well.
-    set_address(&app.database, who, &format!("ada@{}", company.domain)).await;
-    let (_, mut browser) = company.user().await;
-    let me = Actor::bearer(&app.endpoint, browser.access_token().await);
-    let token = json!({ "name": "Late", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
-    let late = me.rest("ServiceKeyService.CreateServiceKey", token).await.success().text("/secret");
-    Actor::bearer(&app.endpoint, late).rest("TicketService.ListTickets", json!({})).await.success();
-}
-
-/// A session of the stranger in an account, by the password.
-async fn new_session_of(company: &Company, account: &str) -> crate::support::Response {
-    let user = company.scene.cast.stranger.as_user();
-    let login = json!({ "email": user.email, "password": user.password, "accountId": account });
-    company.scene.cast.anonymous.rest("AuthService.Login", login).await.success()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sessions_and_identities_end_with_the_provider() {
-    let company = Company::start(json!({})).await;
-    let (user, mut browser) = company.user().await;
-    let me = Actor::bearer(&company.app.endpoint, browser.access_token().await);
-    let request = json!({ "accountProviderId": company.id });
-    company.scene.cast.customer.rest("AccountProviderService.DeleteAccountProvider", request).await.success();
-    me.rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
-    let refreshed = browser.post("/session/refresh", &json!({})).await;
-    assert_eq!(refreshed.reason(), "SESSION_REVOKED", "{refreshed:#?}");
-    assert_eq!(company.app.database.number("SELECT count(*) FROM linked_identities").await, 0);
-    assert_eq!(company.role(id_of(&user)).await, 5, "the member stays");
-    let started = Browser::new(&company.app.endpoint).open(&format!("/auth/oidc/{}", company.id)).await;
-    assert_eq!(started.reason(), "NOT_FOUND", "{started:#?}");
-}
-
-/// An application reaches what the session reaches in which the person agreed, and ends with the provider.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_application_stays_in_the_account_of_the_provider() {
-    let company = Company::start(json!({})).await;
-    let cast = &company.scene.cast;
-    let who = &cast.stranger;
-    set_address(&company.app.database, who, &format!("ada@{}", company.domain)).await;
-    let (_, mut browser) = company.user().await;
-    let client = oauth::client(cast, client_draft()).await;
-    let back = oauth::agree(&mut browser, &oauth::authorize(&client, &[])).await;
-    let tokens = oauth::exchange(&company.app, &client, &oauth::result(&back, "code")).await.expect("tokens");
-    let application = Actor::bearer(&company.app.endpoint, oauth::text(&tokens, "access_token"));
-    let own = who.rest("TicketService.CreateTicket", draft()).await.success().id();
-    let of_company = cast.customer.rest("TicketService.CreateTicket", draft()).await.success().id();
-    for protocol in PROTOCOLS {
-        let read =
-            async |id: &str| application.call(protocol, "TicketService.GetTicket", json!({ "ticketId": id })).await;
-        read(&of_company).await.success();
-        read(&own).await.failure("NOT_FOUND");
-    }
-    let request = json!({ "accountProviderId": company.id });
-    cast.customer.rest("AccountProviderService.DeleteAccountProvider", request).await.success();
-    application.rest("TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");
-    let refused = oauth::refresh(&company.app, &client, &tokens).await;
-    assert_eq!(refused.expect_err("the session has ended"), "invalid_grant");
 }
 
 /// Nobody gives more than they hold by a mapping of groups.

@@ -5,7 +5,10 @@ use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use super::{assert_failed, sign_in, user_of};
-use crate::support::oidc::{Browser, Provider, app_with, builder_with};
+use crate::support::{
+    TestApp,
+    oidc::{Browser, Provider, app_with, builder_with},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_without_the_state_is_refused() {
@@ -106,6 +109,29 @@ async fn a_response_of_another_provider_is_refused() {
     }
 }
 
+/// Navigates to a page like a browser of a person; returns the status, and the page or where it leads.
+async fn shown(app: &TestApp, path: &str) -> (u16, String) {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let request = http.get(format!("{}{path}", app.endpoint.base())).header("accept", "text/html,*/*");
+    let answer = request.send().await.expect("an answer");
+    let (status, location) = (answer.status().as_u16(), answer.headers().get("location").cloned());
+    match location {
+        Some(location) => (status, location.to_str().expect("ASCII").to_owned()),
+        None => (status, answer.text().await.expect("a page")),
+    }
+}
+
+/// A link or a bookmark outlives the provider that it names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_was_removed_leads_a_person_back_to_the_ways_to_sign_in() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let place = "/session/sign-in?return=%2Fdevice&sign_in_error=NOT_FOUND";
+    assert_eq!(shown(&app, "/auth/oidc/gone?return=/device").await, (303, place.to_owned()));
+    let page = shown(&app, place).await;
+    assert!(page.0 == 200 && page.1.contains("the provider was removed"), "{page:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_leads_to_pages_of_this_origin_only() {
     let provider = Provider::start().await;
@@ -122,6 +148,9 @@ async fn a_sign_in_leads_to_pages_of_this_origin_only() {
         let page = browser.open(&format!("/auth/oidc/corp?return={path}")).await;
         assert_eq!((page.status, page.reason()), (422, "VALIDATION_FAILED"), "{path}: {page:#?}");
     }
+    // A person sees a page.
+    let page = shown(&app, "/auth/oidc/corp?return=//evil.example").await;
+    assert!(page.0 == 422 && page.1.contains("The sign-in failed. Try again."), "{page:?}");
     let started = browser.open("/auth/oidc/corp?return=/console/tickets?page=2").await;
     let back = browser.authorize(&started.location).await;
     assert_eq!(browser.open(&back).await.location, "/console/tickets?page=2");

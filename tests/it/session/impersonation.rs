@@ -204,6 +204,16 @@ async fn an_impersonation_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_impersonation_lasts_no_longer_than_the_session_of_the_staff() {
+    let (app, scene) = Scene::start_with(TestApp::builder().set("STAFF_SESSION_MAX_AGE", "20m")).await;
+    let me = holder(&scene, &start(&scene, &scene.cast.admin, json!({ "minutes": 60 })).await);
+    app.app.clock.advance(TimeDelta::minutes(19));
+    me.rest(LIST, json!({})).await.success();
+    app.app.clock.advance(TimeDelta::minutes(2));
+    me.rest(LIST, json!({})).await.failure("TOKEN_EXPIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_impersonation_ends_with_the_session_and_the_role_of_the_staff() {
     let app = TestApp::start().await;
     for ending in ["logout", "role", "deactivation"] {

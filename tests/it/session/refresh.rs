@@ -116,11 +116,11 @@ async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
     let run = app.app.database.autocommit(async |connection| {
         store::insert(connection, &session).await?;
         let entry = store::find(connection, user, session.id).await?.expect("stored");
-        let Refresh::Rotated(next) = entry.session.clone().refresh(1, now, LIFE) else { panic!("refused") };
+        let Refresh::Rotated(next) = entry.session.clone().refresh(1, now) else { panic!("refused") };
         assert!(store::replace(connection, &entry, &next).await?);
         assert!(!store::replace(connection, &entry, &next).await?, "it is no longer what was read");
         let again = store::find(connection, user, session.id).await?.expect("stored").session;
-        assert!(matches!(again.refresh(1, now, LIFE), Refresh::Again(session) if session.generation == 2));
+        assert!(matches!(again.refresh(1, now), Refresh::Again(session) if session.generation == 2));
         Ok(())
     });
     run.await.expect("Postgres");

@@ -7,7 +7,7 @@ import { api, read, type Schemas } from "../../api/client";
 import { signOut } from "../../api/session";
 import { useName, useText } from "../../text";
 import { Confirm } from "../../ui/dialog";
-import { Age } from "../../ui/format";
+import { Age, Time } from "../../ui/format";
 import { Card, PageFrame } from "../../ui/page";
 import { Table, type Column } from "../../ui/table";
 import { Action } from "../kit";
@@ -53,6 +53,7 @@ function useColumns(end: (session: Session) => ReactNode): Column<Session>[] {
     { name: "userAgent", label: name("userAgent"), cell: (session) => <>{browserOf(session.userAgent)} {session.oauthClientId !== undefined && <span className="badge plain">{name("oauthClient")}</span>} {session.current && <span className="badge good">{t("this one")}</span>}</> },
     { name: "ipAddress", label: name("ipAddress"), wide: true, cell: (session) => session.ipAddress },
     { name: "refreshTime", label: t("Last used"), cell: (session) => <Age value={session.refreshTime} /> },
+    { name: "expireTime", label: name("expireTime"), wide: true, cell: (session) => <Time value={session.expireTime} /> },
     { name: "end", label: t("Actions"), unlabelled: true, cell: (session) => !session.current && end(session) },
   ];
 }

@@ -64,7 +64,7 @@ export function AccountFrame({ account, above, overview, end, children }: { acco
   const tabs: [string, string][] = [...(overview === undefined ? [] : [["overview", t("Overview")] as [string, string]]), ...PARTS.filter((one) => one !== "roles" || may("RoleService_ListRoles")).map((one): [string, string] => [one, t(TITLES[one])])];
   return (
     <PageFrame title={account.name} above={above} actions={<>
-      <Action id="AccountService_UpdateAccount" label={t("Edit")} values={{ accountId: account.id }} version={account.version} initial={{ name: account.name, requireSecondFactor: account.requireSecondFactor }} />
+      <Action id="AccountService_UpdateAccount" label={t("Edit")} values={{ accountId: account.id }} version={account.version} initial={{ name: account.name, requireSecondFactor: account.requireSecondFactor, sessionIdleSeconds: account.sessionIdleSeconds, sessionMaxAgeSeconds: account.sessionMaxAgeSeconds }} />
       {children}
       {shown === "roles" && mayManage && <NewRole accountId={account.id} />}
       {shown === "domains" && <AddDomain accountId={account.id} />}

@@ -19,7 +19,7 @@ mod place;
 mod second_factor;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -38,7 +38,7 @@ use secrecy::ExposeSecret as _;
 use url::form_urlencoded;
 
 use super::{
-    DEADLINE, bounded, cookie, device_token, guarded, in_headers, is_tls,
+    DEADLINE, bounded, cookie, device_token, guarded, in_headers, is_secure, is_tls,
     redirect::{FAILURE, OUTCOME, found, leave},
     visit::Visit,
 };
@@ -58,12 +58,16 @@ use crate::{
 };
 
 pub(super) use place::Place;
+pub(crate) use place::enrolment_before;
 use view::View;
 
 const SIGN_IN: &str = Links::WAYS_TO_SIGN_IN;
 const SECOND_FACTOR: &str = "/session/sign-in/second-factor";
 const CODE: &str = "/session/sign-in/code";
 const DONE: &str = "/session/sign-in/done";
+
+/// How long the browser keeps the page that follows, for a person who resets the password or registers first.
+const PLACE_KEPT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     let shown = |page| bounded(page, DEADLINE);
@@ -85,8 +89,8 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     ]
 }
 
-/// Wraps a form so that a person sees a page, too, if the form is refused before it is read, or takes too long.
-fn readable(form: MethodRouter<App>) -> MethodRouter<App> {
+/// Wraps a form or a page so that a person sees a page, too, if it is refused before it is read, or takes too long.
+pub(super) fn readable(form: MethodRouter<App>) -> MethodRouter<App> {
     any(move |State(app): State<App>, request: Request| async move {
         let headers = request.headers().clone();
         let response = form.call(request, app.clone()).await;
@@ -102,7 +106,7 @@ fn readable(form: MethodRouter<App>) -> MethodRouter<App> {
 }
 
 /// Returns whether a header begins with the media type of a page, as `Accept` of a browser that navigates does.
-fn is_html(headers: &HeaderMap, name: HeaderName) -> bool {
+pub(super) fn is_html(headers: &HeaderMap, name: HeaderName) -> bool {
     headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
@@ -129,9 +133,15 @@ impl Fields {
 
 /// `GET /session/sign-in`.
 async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    let query = Fields::parse(query.unwrap_or_default().as_bytes());
-    let place = query.place(&app);
-    View { problem: query.get(FAILURE), ..View::of("password", &place) }.render(&app, &headers)
+    let (query, is_tls) = (Fields::parse(query.unwrap_or_default().as_bytes()), is_secure(&app));
+    let place = match query.get("return") {
+        Some(path) => Place::read(&app, Some(path)),
+        // The person has come here by way of a reset or a registration.
+        None => Place::kept(&app, &headers, is_tls),
+    };
+    let cookies = query.get("return").map(|_| place.keep(&headers, is_tls, PLACE_KEPT)).unwrap_or_default();
+    let page = View { problem: query.get(FAILURE), ..View::of("password", &place) }.render(&app, &headers);
+    (in_headers(cookies), page).into_response()
 }
 
 /// Leads to the beginning from the address of a form that has no page, which a failure leaves in the browser.
@@ -196,6 +206,7 @@ pub(super) fn advance(
             let config = app.config.section::<IdentityConfig>();
             cookies.extend(cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), config.refresh_ttl));
             cookies.extend(cookie::DEVICE.set(headers, is_tls, device.expose_secret(), config.device_ttl()));
+            cookies.extend(Place::forget(headers, is_tls));
             go(app, headers, place.as_str())
         }
         SignedIn::Challenge(token, life) => {

@@ -102,8 +102,7 @@ pub(super) async fn follow(
     match login.await {
         Ok(outcome) => {
             let place = Place::kept(&app, &headers, is_tls);
-            let used = [cookie::MAIL.clear(&headers, is_tls), Place::forget(&headers, is_tls)].concat();
-            advance(&app, &headers, is_tls, &place, outcome, used)
+            advance(&app, &headers, is_tls, &place, outcome, cookie::MAIL.clear(&headers, is_tls))
         }
         Err(error) => found(&with_parameter(Links::SIGN_IN, Links::FAILURE, failure(&error))),
     }

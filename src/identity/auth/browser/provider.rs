@@ -56,7 +56,7 @@ pub(super) async fn start(
     match ops::begin(&app, &name, path.clone(), Intent::SignIn, parameter("fresh").is_some(), device).await {
         Ok(begun) => (kept(&app, &begun), found(&begun.url)).into_response(),
         // A person looks at the page, who can choose another way to sign in.
-        Err(error) if error.reason().facts().http.is_server_error() => {
+        Err(error) if error.reason().facts().http.is_server_error() || forms::is_html(&headers, header::ACCEPT) => {
             found(&forms::to_failure(&path, failure(&error)))
         }
         Err(error) => refusal(error),

@@ -141,7 +141,11 @@ pub(super) async fn visitor(app: &App, refresh_token: Option<&str>) -> Result<st
     match session::of_token(app, refresh_token).await {
         Ok(session) => Ok(Ok(session)),
         Err(error) if error.reason() == Reason::SecondFactorRequired => Ok(Err(Absent::SecondFactor)),
-        Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
+        Err(error)
+            if [Reason::SessionRevoked, Reason::InvalidToken, Reason::ReauthenticationRequired]
+                .iter()
+                .any(|reason| error.reason() == *reason) =>
+        {
             Ok(Err(Absent::SignIn))
         }
         // The account has begun to require its provider since the sign-in.

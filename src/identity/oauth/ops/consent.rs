@@ -11,7 +11,7 @@ use mainstay_kernel::{
 
 use crate::identity::{
     oauth::{model::Consent, store},
-    oauth_client::id::OauthClientId,
+    oauth_client::{id::OauthClientId, store as clients},
     session::{ops as session, store as sessions},
     user::{model::Role, store as users},
 };
@@ -51,10 +51,12 @@ pub(crate) async fn list(connection: &Connection, permit: &Permit) -> Result<Vec
 pub(crate) async fn withdraw(work: &mut Work, client: OauthClientId) -> Result<()> {
     let (user, account, _) = session::caller(&work.permit()?)?;
     let connection = work.connection().await?;
+    // In the order of a decision about a device.
+    clients::keep(connection, client).await?;
+    store::device::delete_of(connection, user, client).await?;
     if !store::delete_consent(connection, user, client).await? {
         return Err(Error::not_found("consent"));
     }
-    store::device::delete_of(connection, user, client).await?;
     // After the codes: an exchange that was faster has begun its session.
     sessions::end_of_client(connection, client, Some(user)).await?;
     work.audit(Record::about("identity.oauth_consent", Some(client.0), account).with("withdrawn", true));

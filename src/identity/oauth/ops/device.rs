@@ -29,7 +29,7 @@ use crate::identity::{
         },
         store::device as store,
     },
-    oauth_client::{model::OauthClient, ops as oauth_client},
+    oauth_client::{model::OauthClient, ops as oauth_client, store as clients},
     session::model::Session,
     user::store as users,
 };
@@ -176,7 +176,10 @@ async fn decide(
     }
     let store = app.database.transaction(async move |work: &mut Work| {
         let (row, mark) = (by.clone(), mac);
-        let decide = async move |connection: &Connection| store::decide(connection, mark, &row, allows, now).await;
+        // The client is locked first, as by its deletion, which also removes the request.
+        let decide = async move |connection: &Connection| {
+            Ok(clients::keep(connection, client).await? && store::decide(connection, mark, &row, allows, now).await?)
+        };
         let is_first = work.write(decide).await?;
         if is_first && allows {
             agree(work, client, (by.user, account.map(|own| own.account)), &by.scopes).await?;

@@ -76,7 +76,12 @@ pub(crate) enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let ended = [Reason::InvalidToken, Reason::SessionRevoked, Reason::SecondFactorRequired];
+        let ended = [
+            Reason::InvalidToken,
+            Reason::SessionRevoked,
+            Reason::ReauthenticationRequired,
+            Reason::SecondFactorRequired,
+        ];
         // The person must sign in with the provider of the account before the application gets tokens again.
         let needs_provider = error.reason() == IdentityReason::ProviderRequired;
         let is_over = needs_provider || ended.iter().any(|reason| error.reason() == *reason);

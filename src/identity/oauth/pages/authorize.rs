@@ -13,9 +13,10 @@ use mainstay_kernel::{
 };
 use minijinja::{Value, context};
 
+use super::form;
 use crate::{
     identity::{
-        auth::browser::{leave, session_token, sign_in_before},
+        auth::browser::{enrolment_before, leave, session_token, sign_in_before},
         oauth::{
             model::{Parameters, Refusal, Request, Return},
             ops::{Decision, Outcome, authorize, issuer},
@@ -82,7 +83,7 @@ pub(super) async fn decide(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let parameters = body.ok().and_then(|body| Parameters::parse(&body));
+    let parameters = form(body);
     let field = |name| parameters.as_ref().and_then(|parameters: &Parameters| parameters.get(name));
     let (Some(query), Some(csrf)) = (field("request"), field("csrf")) else {
         return problem(&app, &headers, StatusCode::BAD_REQUEST, "form");
@@ -106,7 +107,7 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
         Ok(Outcome::Code(code)) => request.back.url(issuer, ("code", &code)),
         Ok(Outcome::Refused(refusal)) => refused(&request.back, issuer, refusal),
         Ok(Outcome::SignIn) => return found(&sign_in_before(&format!("{PAGE}?{query}"))),
-        Ok(Outcome::SecondFactor) => return problem(app, headers, StatusCode::FORBIDDEN, "second_factor"),
+        Ok(Outcome::SecondFactor) => return needs_second_factor(app, headers, &format!("{PAGE}?{query}")),
         Ok(Outcome::Foreign) => return problem(app, headers, StatusCode::FORBIDDEN, "form"),
         Ok(Outcome::Ask { person, csrf }) => {
             let values = context! {
@@ -160,6 +161,12 @@ fn unknown(app: &App, headers: &HeaderMap) -> Response {
 
 pub(super) fn problem(app: &App, headers: &HeaderMap, status: StatusCode, problem: &str) -> Response {
     respond(app, headers, "authorize.html", (status, "no-referrer"), context! { page => "problem", problem })
+}
+
+/// Shows that the person must add a second factor first, with the way to the console, which leads back to a path.
+pub(super) fn needs_second_factor(app: &App, headers: &HeaderMap, path: &str) -> Response {
+    let values = context! { page => "problem", problem => "second_factor", enrolment => enrolment_before(app, path) };
+    respond(app, headers, "authorize.html", (StatusCode::FORBIDDEN, "no-referrer"), values)
 }
 
 pub(super) fn failed(app: &App, headers: &HeaderMap, error: &Error) -> Response {

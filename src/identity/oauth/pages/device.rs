@@ -16,8 +16,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::{
-    authorize::{failed, found, permissions, problem},
-    endpoint::{Fault, answer, authenticated, counted},
+    authorize::{failed, found, needs_second_factor, permissions, problem},
+    endpoint::{Fault, answer, counted, identified},
+    form,
 };
 use crate::{
     identity::{
@@ -48,8 +49,7 @@ pub(super) async fn begin(
     let Some(issuer) = issuer(&app) else { return StatusCode::NOT_FOUND.into_response() };
     let (_, from) = origin_of(address, &headers);
     let begin = async {
-        let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let (client, _) = authenticated(&app, &headers, &parameters).await?;
+        let (parameters, (client, _)) = identified(&app, &headers, body).await?;
         if !client.may_use(GrantType::DeviceCode) {
             return Err(Fault::Unauthorized);
         }
@@ -109,7 +109,7 @@ pub(super) async fn decide(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let parameters = body.ok().and_then(|body| Parameters::parse(&body));
+    let parameters = form(body);
     let field = |name| parameters.as_ref().and_then(|parameters: &Parameters| parameters.get(name));
     let Some(csrf) = field("csrf") else { return problem(&app, &headers, StatusCode::BAD_REQUEST, "form") };
     let user_code = field("user_code").unwrap_or_default();
@@ -130,9 +130,7 @@ async fn visited(
     let (_, from) = origin_of(address, headers);
     let values = match visit(app, session_token(app, headers), from, entry).await {
         Ok(Visit::Absent(Absent::SignIn)) => return found(&sign_in_before(&page_of(code))),
-        Ok(Visit::Absent(Absent::SecondFactor)) => {
-            return problem(app, headers, StatusCode::FORBIDDEN, "second_factor");
-        }
+        Ok(Visit::Absent(Absent::SecondFactor)) => return needs_second_factor(app, headers, &page_of(code)),
         Ok(Visit::Foreign) => return problem(app, headers, StatusCode::FORBIDDEN, "form"),
         Ok(Visit::Enter { csrf, is_wrong }) => {
             // Only a code is shown, and no other text of a link.

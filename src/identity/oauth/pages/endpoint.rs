@@ -19,6 +19,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, json};
 use url::form_urlencoded;
 
+use super::form;
 use crate::identity::{
     auth::{
         browser::{origin_of, refusal},
@@ -105,8 +106,19 @@ pub(super) fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
+/// Returns the parameters of a request of an application, and its client.
+pub(super) async fn identified(
+    app: &App,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> std::result::Result<(Parameters, Authenticated), Fault> {
+    let parameters = form(body).ok_or(Fault::Request)?;
+    let client = authenticated(app, headers, &parameters).await?;
+    Ok((parameters, client))
+}
+
 /// Returns the client of a request, by its id and its secret in the header (RFC 6749, 2.3.1) or in the form, but not in both.
-pub(super) async fn authenticated(
+async fn authenticated(
     app: &App,
     headers: &HeaderMap,
     parameters: &Parameters,
@@ -166,8 +178,7 @@ pub(super) async fn token(
     }
     let (device, from) = origin_of(address, &headers);
     let issue = async {
-        let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let (client, secret) = authenticated(&app, &headers, &parameters).await?;
+        let (parameters, (client, secret)) = identified(&app, &headers, body).await?;
         let needs = |grant| if client.may_use(grant) { Ok(()) } else { Err(Fault::Unauthorized) };
         let issued = match parameters.get("grant_type") {
             None => return Err(Fault::Request),
@@ -218,8 +229,7 @@ pub(super) async fn revoke(
 ) -> Response {
     let (_, from) = origin_of(address, &headers);
     let end = async {
-        let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let (client, _) = authenticated(&app, &headers, &parameters).await?;
+        let (parameters, (client, _)) = identified(&app, &headers, body).await?;
         Ok(ops::end(&app, &client, parameters.get("token").ok_or(Fault::Request)?).await?)
     };
     match counted(&app, from, end).await {
@@ -238,8 +248,7 @@ pub(super) async fn introspect(
     let Some(issuer) = issuer(&app) else { return StatusCode::NOT_FOUND.into_response() };
     let (_, from) = origin_of(address, &headers);
     let inspect = async {
-        let parameters = body.ok().and_then(|body| Parameters::parse(&body)).ok_or(Fault::Request)?;
-        let (client, _) = authenticated(&app, &headers, &parameters).await?;
+        let (parameters, (client, _)) = identified(&app, &headers, body).await?;
         if !client.is_confidential {
             return Err(Fault::Client);
         }

@@ -9,7 +9,10 @@ use axum::{
 use mainstay_kernel::{app::App, error::Result, module::Modules};
 use minijinja::{Value, context};
 
-use super::authorize::{failed, found, problem};
+use super::{
+    authorize::{failed, found, problem},
+    form,
+};
 use crate::{
     identity::{
         auth::browser::{leave, removal, session_token},
@@ -62,7 +65,7 @@ pub(super) async fn decide(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let parameters = body.ok().and_then(|body| Parameters::parse(&body));
+    let parameters = form(body);
     let field = |name| parameters.as_ref().and_then(|parameters: &Parameters| parameters.get(name));
     let Some(csrf) = field("csrf") else { return problem(&app, &headers, StatusCode::BAD_REQUEST, "form") };
     let decision = Decision { allows: field("decision") == Some("allow"), csrf };

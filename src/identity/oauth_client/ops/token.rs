@@ -44,14 +44,14 @@ pub(crate) async fn issue(
 /// client still has.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token was revoked, its secret is no longer accepted, or the client lost the grant or was deleted;
+/// `INVALID_TOKEN` if the token was revoked, its secret is no longer accepted, or the client has lost the grant since or was deleted;
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn verify(app: &App, credential: &str, access: Access, secret: Fingerprint) -> Result<Caller> {
     let (id, token) = (OauthClientId(access.caller.principal()), access.claims.session);
     let found = app.database.autocommit(async move |connection| store::of_token(connection, id, token).await).await?;
     let (client, hashes) = found.ok_or(Reason::InvalidToken)?;
     let end = end(&client, &hashes, secret, app.clock.now()).ok_or(Reason::InvalidToken)?;
-    if !client.may_use(GrantType::ClientCredentials) {
+    if !client.may_use(GrantType::ClientCredentials) || access.claims.epoch != client.credentials_epoch {
         return Err(Reason::InvalidToken.into());
     }
     let held = access.caller.scopes().iter().filter(|scope| client.scopes.iter().any(|name| name == scope.as_str()));

@@ -4,7 +4,7 @@ use crate::identity::{
     oauth_client::model::OauthClient,
     session::{
         model::{Proof, Refresh, Session},
-        ops::{end::leave_session, life, owner, read, replace},
+        ops::{end::leave_session, owner, read, replace},
     },
     tokens::{Pair, Tokens},
 };
@@ -23,8 +23,9 @@ const MAX_ATTEMPTS: usize = 8;
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, also
 /// with the membership in its account, or if the token was used before, which ends the session; `PROVIDER_REQUIRED` if the
-/// account requires another sign-in, in which case the token stays valid; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
-/// changes.
+/// account requires another sign-in, and `REAUTHENTICATION_REQUIRED` if the session has ended in the account, in which cases the
+/// token stays valid; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in
+/// which case nothing changes.
 pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Result<Pair> {
     exchange(app, token, expected.map_or(Target::Same, Target::Expected), None).await.map(|(pair, _)| pair)
 }
@@ -84,15 +85,17 @@ async fn exchange(app: &App, token: &str, target: Target, client: Option<&OauthC
         if entry.session.client() != client.map(|client| client.id) {
             return Err(Reason::InvalidToken.into());
         }
-        let next = match entry.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
+        let now = app.clock.now();
+        let next = match entry.session.clone().refresh(claim.generation, now) {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
                 // Its token is the response, which can't be of two accounts.
                 if !target.is_met(&session) {
                     return Err(Reason::Conflict.into());
                 }
-                let pair = owner(app, &session, None).await?.issue(app, &session).await?;
-                return Ok((pair, session));
+                let owner = owner(app, &session, None).await?;
+                owner.check(app, &session, now)?;
+                return Ok((owner.issue(app, &session).await?, session));
             }
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
@@ -101,7 +104,9 @@ async fn exchange(app: &App, token: &str, target: Target, client: Option<&OauthC
             return Err(Reason::Conflict.into());
         }
         let owner = owner(app, &next, target.other()).await?;
-        let mut next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
+        owner.check(app, &entry.session, now)?;
+        let next = Session { epoch: owner.user.epoch.number, ..next }.extend(owner.life(app));
+        let mut next = next.of_account(owner.member.as_ref());
         if let (Some(grant), Some(client)) = (&mut next.grant, client) {
             grant.scopes = client.allowed(grant.scopes.iter().map(String::as_str));
         }

@@ -3,13 +3,15 @@
 use crate::identity::{
     session::{
         model::{Device, Grant, Session},
-        ops::{life, owner, read},
+        ops::{owner, read},
         store as sessions,
     },
     tokens::Pair,
 };
+use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     app::App,
+    database::Connection,
     error::{Reason, Result},
     id::{SessionId, UserId},
     unit_of_work::Work,
@@ -19,7 +21,8 @@ use mainstay_kernel::{
 /// stored yet.
 ///
 /// # Errors
-/// `SESSION_REVOKED` if the user has signed out or left the account meanwhile; `UNAVAILABLE` if Postgres is unreachable.
+/// `SESSION_REVOKED` if the user has signed out or left the account meanwhile; `REAUTHENTICATION_REQUIRED` if the session has
+/// ended in the account; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn of_code(
     app: &App,
     (user, within): (UserId, SessionId),
@@ -28,12 +31,14 @@ pub(crate) async fn of_code(
     grant: Grant,
 ) -> Result<Session> {
     let session = read(app, user, within).await?.ok_or(Reason::SessionRevoked)?.session;
-    if !session.is_alive(app.clock.now()) || session.grant.is_some() {
+    let now = app.clock.now();
+    if !session.is_alive(now) || session.grant.is_some() {
         return Err(Reason::SessionRevoked.into());
     }
     let owner = owner(app, &session, None).await?;
+    owner.check(app, &session, now)?;
     let session = Session { epoch: owner.user.epoch.number, ..session };
-    Ok(session.grant(id, device, grant, app.clock.now(), life(app)))
+    Ok(session.grant(id, device, grant, now, owner.life(app)))
 }
 
 /// Stores the session of an application.
@@ -48,6 +53,16 @@ pub(crate) async fn begin_grant(work: &mut Work, session: &Session) -> Result<()
 /// Returns the session of an access token.
 pub(crate) async fn of_access(app: &App, user: UserId, id: SessionId) -> Result<Option<Session>> {
     Ok(read(app, user, id).await?.map(|entry| entry.session))
+}
+
+/// Returns when a session ends in its membership, unless it is used.
+///
+/// # Errors
+/// `SESSION_REVOKED` if there is none; `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn end_of(connection: &mut Connection, user: UserId, id: SessionId) -> Result<DateTime<Utc>> {
+    let found = sessions::list(connection, user).await?.into_iter().find(|(session, _)| session.id == id);
+    let (session, limits) = found.ok_or(Reason::SessionRevoked)?;
+    Ok(session.end_within(limits))
 }
 
 /// Issues the first tokens of the session of an application.

@@ -17,6 +17,7 @@ use crate::{
             model::{Epoch, SubjectVersion, TokenClaims},
             store as revocation,
         },
+        role::{limits::SessionLimits, store as roles},
         user::{model::User, store::Row},
     },
     schema::{account_providers, accounts, members, revocations, users},
@@ -80,7 +81,8 @@ pub enum Wanted {
     Oldest,
 }
 
-/// Returns the user of a session, with the wanted membership if there is one, and what its account requires; `None` when there is no such user, or the session has been revoked.
+/// Returns the user of a session, with the wanted membership if there is one, and what its account and the roles of the user
+/// require; `None` when there is no such user, or the session has been revoked.
 pub async fn owner(
     connection: &mut Connection,
     id: UserId,
@@ -102,19 +104,22 @@ pub async fn owner(
             };
             let provider = enforced().select(account_providers::id).single_value();
             let since = enforced().select(account_providers::enforced_at).single_value();
-            let columns = (Row::as_select(), Option::<member::Row>::as_select(), requires, provider, since);
+            let member = Option::<member::Row>::as_select();
+            let columns = (Row::as_select(), member, requires, provider, since, roles::session_limits());
             query.select(columns).first(connection).await.optional()?
         }};
     }
-    type Columns = (Row, Option<member::Row>, Option<bool>, Option<AccountProviderId>, Option<DateTime<Utc>>);
+    type Limits = (Option<i32>, Option<i32>);
+    type Columns = (Row, Option<member::Row>, Option<bool>, Option<AccountProviderId>, Option<DateTime<Utc>>, Limits);
     let row: Option<Columns> = match wanted {
         Wanted::Member(member) => first!(members::id.eq(member)),
         Wanted::Account(account) => first!(members::account_id.eq(account)),
         Wanted::Oldest => first!(),
     };
-    row.map(|(user, member, requires, provider, since)| {
+    row.map(|(user, member, requires, provider, since, (idle_seconds, max_age_seconds))| {
         let enforced = provider.zip(since).map(|(provider, since)| Enforced { provider, since });
-        let policy = SignInPolicy { requires_second_factor: requires.unwrap_or(false), enforced };
+        let limits = SessionLimits { idle_seconds, max_age_seconds };
+        let policy = SignInPolicy { requires_second_factor: requires.unwrap_or(false), enforced, limits };
         Ok((user.try_into()?, member.map(Member::try_from).transpose()?, policy))
     })
     .transpose()

@@ -230,5 +230,7 @@ fn a_challenge_is_signed_or_has_a_token() {
     for token in ["", "a_new_verify_toke", "a_new_verify_token,", "an_old_verify_token,a_new_verify_token"] {
         assert_eq!(unsigned(&tokens, "subscribe", token), None, "{token}");
     }
-    assert_eq!(invalid_variables(&[("WEBHOOK_VERIFY_TOKENS_GENERIC", "short")]), ["WEBHOOK_VERIFY_TOKENS_GENERIC"]);
+    for tokens in ["short", "a_verify_token_without_a_secret"] {
+        assert_eq!(invalid_variables(&[("WEBHOOK_VERIFY_TOKENS_GENERIC", tokens)]), ["WEBHOOK_VERIFY_TOKENS_GENERIC"]);
+    }
 }

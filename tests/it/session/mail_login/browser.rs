@@ -4,9 +4,14 @@ use serde_json::json;
 
 use super::{BY_MAIL, Sent, code, send};
 use crate::{
+    cases::{Scene, create_token, new_address},
     mail::pages,
     second_factor::add_to,
-    support::{TestApp, oidc::Browser, people::User},
+    support::{
+        TestApp,
+        oidc::Browser,
+        people::{PASSWORD, User},
+    },
 };
 
 /// Asks for a mail as a page of the app does.
@@ -108,4 +113,29 @@ async fn a_page_asks_for_the_second_factor_after_the_link_and_the_code() {
     assert!(!browser.cookies.contains_key("mainstay_session"), "{browser:#?}");
     let answer = json!({ "challengeToken": token, "code": factor.code(&app) });
     assert_eq!(browser.post("/session/second-factor", &answer).await.status, 200);
+}
+
+/// A browser waits for the mail of one person, and accepts the invitation of another one meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_and_a_link_in_one_browser_are_not_mixed_up() {
+    let (app, scene) = Scene::start().await;
+    let (user, invited) = (scene.cast.stranger.as_user(), new_address());
+    let mut browser = Browser::new(&app.endpoint);
+    let sent = ask_in(&mut browser, &app, user).await;
+    let token = create_token(&scene, &invited).await;
+    browser.open(&format!("/invitation?token={token}")).await;
+    let accept = format!("token={token}&name=Ada&password={}", PASSWORD.replace(' ', "+"));
+    let accepted = browser.submit("/invitation", &accept).await;
+    assert!(accepted.status == 200 && accepted.set_cookies.is_empty(), "no session begins: {accepted:#?}");
+    // The token of one is not that of the other.
+    let crossed = browser.submit("/session/mail/link", &format!("token={token}")).await;
+    assert_eq!(crossed.location, "/sign-in?failure=link", "{crossed:#?}");
+    let done = browser.submit("/session/mail/link", &format!("token={}", sent.token)).await;
+    assert_eq!((done.status, done.location.as_str()), (303, "/console/"), "{done:#?}");
+    let pair = browser.post("/session/refresh", &json!({})).await;
+    assert_eq!(pair.body["data"]["accountId"], json!(user.account.to_string()), "the account of the mail's user");
+    let of_invited = format!(
+        "SELECT count(*) FROM sessions JOIN users ON users.id = sessions.user_id WHERE users.email = '{invited}'"
+    );
+    assert_eq!(app.database.number(&of_invited).await, 0);
 }

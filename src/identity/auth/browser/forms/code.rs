@@ -51,7 +51,7 @@ pub(super) async fn sign_in(Visit { app, headers, device, from, body }: Visit) -
         let code = Answer::code(form.get("code").unwrap_or_default())?;
         ops::login(&app, binding, &code, device, device_token(&headers, is_tls), None, from).await
     };
-    let used = || [cookie::MAIL.clear(&headers, is_tls), Place::forget(&headers, is_tls)].concat();
+    let used = || cookie::MAIL.clear(&headers, is_tls);
     match login.await {
         Ok(outcome) => advance(&app, &headers, is_tls, &place, outcome, used()),
         Err(error) if error.reason() == Reason::InvalidToken => (in_headers(used()), expired(&place)).into_response(),

@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// Returns the lines of `Set-Cookie` that remove it.
-    pub(in crate::identity::auth::browser) fn forget(headers: &HeaderMap, is_tls: bool) -> Vec<String> {
+    pub(super) fn forget(headers: &HeaderMap, is_tls: bool) -> Vec<String> {
         let is_kept = cookie::PLACE.read(headers, is_tls).is_some();
         if is_kept { cookie::PLACE.clear(headers, is_tls) } else { Vec::new() }
     }
@@ -91,6 +91,11 @@ pub(super) fn on(page: &str, path: &str) -> String {
     let mut url = form_urlencoded::Serializer::for_suffix(format!("{page}?"), page.len() + 1);
     url.append_pair("return", path);
     url.finish()
+}
+
+/// Returns the page of the console that adds or asks for a second factor, and leads to a path; `None` without the console.
+pub(crate) fn enrolment_before(app: &App, path: &str) -> Option<String> {
+    Modules::of(app).has("console").then(|| on(DEFAULT_PATH, path))
 }
 
 /// Returns the page as a browser understands its path: it resolves dots, and drops line breaks. A sign-in with a provider returns
