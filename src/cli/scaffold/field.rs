@@ -210,7 +210,7 @@ impl Field {
         let words = self.name.replace('_', " ");
         let condition = if self.is_optional { ", if any" } else { "" };
         match &self.kind {
-            Kind::Bool => format!("Whether it is {words}."),
+            Kind::Bool => format!("Whether it is {}.", words.strip_prefix("is ").unwrap_or(&words)),
             Kind::Date | Kind::Timestamp if words.ends_with(" on") || words.ends_with(" at") => {
                 let when = if self.is_optional { ", if ever" } else { "" };
                 format!("When it was, or will be, {}{when}.", &words[..words.len() - 3])
