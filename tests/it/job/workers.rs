@@ -182,10 +182,11 @@ async fn stop_while_jobs_run(inside_serve: bool) {
     database.sql("DELETE FROM tickets").await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF (SELECT rows_done FROM operations) = 1000 THEN PERFORM pg_advisory_xact_lock(7); END IF;
+            IF EXISTS (SELECT FROM added WHERE subject = 'Subject 1001') THEN PERFORM pg_advisory_xact_lock(7); END IF;
             RETURN NULL;
         END $$;
-        CREATE TRIGGER gate AFTER INSERT ON tickets FOR EACH STATEMENT EXECUTE FUNCTION gate()";
+        CREATE TRIGGER gate AFTER INSERT ON tickets
+            REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION gate()";
     database.sql(gate).await;
     let lock_holder = connect(&database.url).await;
     lock_holder.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");

@@ -46,15 +46,19 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF (SELECT rows_done FROM operations) > 0 THEN PERFORM pg_advisory_xact_lock(7); END IF;
+            IF EXISTS (SELECT FROM added WHERE subject = 'Subject 1001') THEN PERFORM pg_advisory_xact_lock(7); END IF;
             RETURN NULL;
         END $$;
-        CREATE TRIGGER gate AFTER INSERT ON tickets FOR EACH STATEMENT EXECUTE FUNCTION gate()";
+        CREATE TRIGGER gate AFTER INSERT ON tickets
+            REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION gate()";
     app.database.sql(gate).await;
     let lock_holder = connect(&app.database.url).await;
     lock_holder.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     app.database.locks_waited_for(1).await;
+    // The second batch began beside the first one.
+    let rows = "SELECT rows_done FROM operations";
+    eventually("the first batch is stored", async || app.database.number(rows).await == 1000).await;
     let cancelled = cancel(&cast.agent, &operation).await.success();
     lock_holder.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
 

@@ -102,9 +102,9 @@ async fn imports_of_the_same_rows_in_opposite_orders_store_each_row_once() {
     let never = CancellationToken::new();
     for round in 0..3 {
         let mut numbers: Vec<_> = (round * ROUND..(round + 1) * ROUND).collect();
-        let forwards = begin(&cast.agent, &account, &file(&numbers), &format!("forwards {round}")).await;
+        let forwards = begin(&cast.agent, &account, &file(&numbers), &format!("forwards-{round}")).await;
         numbers.reverse();
-        let backwards = begin(&cast.agent, &account, &file(&numbers), &format!("backwards {round}")).await;
+        let backwards = begin(&cast.agent, &account, &file(&numbers), &format!("backwards-{round}")).await;
         let (forwards, backwards) = (import_job(&forwards), import_job(&backwards));
         let (one, other) =
             tokio::join!(operations::run(&app.app, &forwards, &never), operations::run(&app.app, &backwards, &never));

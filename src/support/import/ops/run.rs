@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, future::BoxFuture};
 
 use crate::{
@@ -48,7 +49,13 @@ impl OperationKind for ImportTickets {
         }
         let origin = Origin { account, actor: owner, role: self.role };
         let mut batches = Batches::new(app, id, (format, self.options), run.operation().progress.rows_done());
-        run.overlap(batches.stream().map(|batch| step(id, origin, Arc::new(batch)))).await?;
+        // The steps overlap, but not the times of their rows, which are one microsecond apart.
+        let mut now = DateTime::UNIX_EPOCH;
+        let steps = batches.stream().map(|batch| {
+            now = app.clock.now().max(now + TimeDelta::microseconds(count(batch.rows.len())));
+            step(id, origin, Arc::new(batch), now)
+        });
+        run.overlap(steps).await?;
         if run.is_stopping() {
             return Ok(End::Stopped);
         }
@@ -69,13 +76,19 @@ fn step(
     operation: OperationId,
     origin: Origin,
     batch: Arc<Batch>,
+    now: DateTime<Utc>,
 ) -> impl for<'c> Fn(&'c mut Work) -> BoxFuture<'c, Result<Progress>> {
-    move |work| Box::pin(store_batch(work, operation, origin, batch.clone()))
+    move |work| Box::pin(store_batch(work, operation, origin, batch.clone(), now))
 }
 
 /// Stores a batch, and returns the rows by which it adds to the progress.
-async fn store_batch(work: &mut Work, operation: OperationId, origin: Origin, batch: Arc<Batch>) -> Result<Progress> {
-    let now = work.now();
+async fn store_batch(
+    work: &mut Work,
+    operation: OperationId,
+    origin: Origin,
+    batch: Arc<Batch>,
+    now: DateTime<Utc>,
+) -> Result<Progress> {
     let connection = work.connection().await?;
     let new = store::mark_imported(connection, origin.account, &batch.rows).await?;
     if !new.is_empty() {
