@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::proto::buf::validate::field_rules::Type,
-    http::openapi::{rules, schema::Side},
+    http::openapi::rules,
 };
 
 /// The id in a field without an example of a module.
@@ -16,6 +16,13 @@ const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
 
 /// The id in the `X-Request-Id` of responses and the `requestId` of errors.
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
+
+/// The direction of a message, which decides which of its fields the document shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Request,
+    Response,
+}
 
 /// A module's example of a field.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,8 +12,10 @@ use crate::{
     },
     http::openapi::{
         comments::{self, Commented},
-        errors, examples, parameters, responses, rules,
-        schema::{Schemas, Side},
+        errors,
+        examples::{self, Side},
+        parameters, responses, rules,
+        schema::Schemas,
     },
 };
 

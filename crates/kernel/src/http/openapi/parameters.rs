@@ -9,10 +9,7 @@ use crate::{
         Method,
         policy::{Cache, Effect, Idempotency},
     },
-    http::openapi::{
-        rules,
-        schema::{Schemas, Side},
-    },
+    http::openapi::{examples::Side, rules, schema::Schemas},
 };
 
 /// Limits the nesting, because a recursive message would yield parameters without end.

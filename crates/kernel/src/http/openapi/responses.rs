@@ -10,8 +10,8 @@ use crate::{
         policy::{Cache, Effect, Idempotency, LocationPart, Success},
     },
     http::openapi::{
-        examples,
-        schema::{Schemas, Side},
+        examples::{self, Side},
+        schema::Schemas,
     },
 };
 

@@ -15,17 +15,10 @@ use crate::{
     },
     http::openapi::{
         comments::{self, Commented},
-        examples::{self, ExampleTable},
+        examples::{self, ExampleTable, Side},
         rules::{self, NumberRules, object},
     },
 };
-
-/// The direction of a message, which decides which of its fields the schema shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Side {
-    Request,
-    Response,
-}
 
 #[derive(Debug)]
 pub(crate) struct Schemas {
