@@ -6,10 +6,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value as Protobuf}
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    contract::proto::buf::validate::field_rules::Type,
-    http::openapi::rules,
-};
+use crate::{contract::proto::buf::validate::field_rules::Type, http::openapi::rules};
 
 /// The id in a field without an example of a module.
 const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
