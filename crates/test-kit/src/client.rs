@@ -108,7 +108,11 @@ impl Client {
             request = request.header(name, value);
         }
         if let Some(body) = &body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+            // The media type of the caller has precedence.
+            if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str())) {
+                request = request.header(CONTENT_TYPE, "application/json");
+            }
+            request = request.body(body.to_string());
         }
         Response::read(request.send().await.expect("the server responds")).await
     }
