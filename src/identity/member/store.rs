@@ -148,7 +148,7 @@ pub async fn of_user(connection: &Connection, user: UserId) -> Result<Vec<Member
     let columns =
         (Row::as_select(), accounts::name, accounts::requires_second_factor, provider, roles::session_limits());
     type Columns = (Row, String, bool, (Option<AccountProviderId>, Option<DateTime<Utc>>), (Option<i32>, Option<i32>));
-    let rows: Vec<Columns> = query.select(columns).load(&mut &*connection).await?;
+    let rows: Vec<Columns> = query.select(columns).prepared().load(&mut &*connection).await?;
     let membership = |(row, account_name, requires_second_factor, (provider, since), limits): Columns| {
         let enforced = provider.zip(since).map(|(provider, since)| Enforced { provider, since });
         let limits = SessionLimits { idle_seconds: limits.0, max_age_seconds: limits.1 };

@@ -82,7 +82,8 @@ fn check_name<T>(written: QueryResult<T>) -> Result<T> {
 }
 
 /// Selects the limits of sessions of a user in a membership, from a row of `users` joined with that of `members`, if any: the
-/// shortest of the account, of its role, and of the role of the staff.
+/// shortest of the account, of its role, and of the role of the staff. The text is constant, but diesel prepares no statement with
+/// raw SQL by itself: callers use [`Prepare::prepared`](mainstay_kernel::database::statement::Prepare::prepared).
 pub(crate) fn session_limits() -> (SqlLiteral<Nullable<Integer>>, SqlLiteral<Nullable<Integer>>) {
     macro_rules! shortest {
         ($column:literal) => {

@@ -164,7 +164,7 @@ pub async fn list(connection: &mut Connection, user: UserId) -> Result<Vec<(Sess
     let query = sessions::table.inner_join(users::table.on(users::id.eq(sessions::user_id)));
     let query = query.left_join(members::table.on(members::id.nullable().eq(sessions::member_id)));
     let query = query.filter(sessions::user_id.eq(user)).select((Row::as_select(), roles::session_limits()));
-    let rows: Vec<(Row, (Option<i32>, Option<i32>))> = query.load(connection).await?;
+    let rows: Vec<(Row, (Option<i32>, Option<i32>))> = query.prepared().load(connection).await?;
     let entry = |(row, (idle_seconds, max_age_seconds))| {
         Ok((StoredSession::try_from(row)?.session, SessionLimits { idle_seconds, max_age_seconds }))
     };

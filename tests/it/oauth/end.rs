@@ -82,9 +82,9 @@ async fn an_application_obeys_the_limits_of_the_account() {
     let tokens = stage.tokens().await;
     assert_eq!(tokens["expires_in"], 300);
     let tokens = refresh(&stage.app, &stage.client, &tokens).await.expect("within the limit");
-    stage.app.app.clock.advance(chrono::TimeDelta::seconds(345));
+    stage.app.app.clock.advance(chrono::TimeDelta::seconds(325));
     let code = result(&pass(&mut stage.browser, &authorize(&stage.client, &[])).await, "code");
-    stage.app.app.clock.advance(chrono::TimeDelta::seconds(20));
+    stage.app.app.clock.advance(chrono::TimeDelta::seconds(40));
     assert_eq!(refresh(&stage.app, &stage.client, &tokens).await.expect_err("too old"), "invalid_grant");
     assert_eq!(exchange(&stage.app, &stage.client, &code).await.expect_err("too old"), "invalid_grant");
     // The person signs in again.

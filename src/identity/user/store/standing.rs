@@ -106,7 +106,7 @@ pub async fn owner(
             let since = enforced().select(account_providers::enforced_at).single_value();
             let member = Option::<member::Row>::as_select();
             let columns = (Row::as_select(), member, requires, provider, since, roles::session_limits());
-            query.select(columns).first(connection).await.optional()?
+            query.select(columns).limit(1).prepared().get_result(connection).await.optional()?
         }};
     }
     type Limits = (Option<i32>, Option<i32>);
