@@ -16,7 +16,11 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     cases::oauth::{CALLBACK, SIGNED_OUT, client_draft, register},
-    support::{Actor, TestApp, oidc::Browser, people::Cast},
+    support::{
+        Actor, TestApp, eventually,
+        oidc::{Browser, Page},
+        people::Cast,
+    },
 };
 
 /// The base URL of the service, which is the issuer.
@@ -160,6 +164,22 @@ async fn sign_out(browser: &mut Browser, html: &str, decision: &str) -> String {
 fn decision_of(html: &str, decision: &str) -> String {
     let (request, csrf) = (field(html, "request"), field(html, "csrf"));
     form(&[("request", &request), ("csrf", &csrf), ("decision", decision)])
+}
+
+/// Submits a form while the client is deleted, and returns the page that follows.
+async fn submit_during_deletion(stage: &mut Stage, path: &str, sent: &str) -> Page {
+    const DELETE: &str =
+        "DO $$ BEGIN PERFORM id FROM oauth_clients FOR UPDATE; PERFORM pg_sleep(2); DELETE FROM oauth_clients; END $$";
+    const SLEEPING: &str =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let (database, browser) = (&stage.app.database, &mut stage.browser);
+    let submit = async {
+        eventually("the deletion has the lock", async || database.number(SLEEPING).await == 1).await;
+        browser.submit(path, sent).await
+    };
+    // The statement fails as the victim of a deadlock.
+    let (_, page) = tokio::join!(database.sql(DELETE), submit);
+    page
 }
 
 /// Agrees, and returns the address of the client with the result.

@@ -5,8 +5,8 @@ use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::{Value, json};
 
 use super::{
-    Client, ISSUER, Stage, client, client_draft, field, form, leads_to, refresh, send, sign_in, signed_in, succeeded,
-    text, userinfo,
+    Client, ISSUER, Stage, client, client_draft, field, form, leads_to, refresh, send, sign_in, signed_in,
+    submit_during_deletion, succeeded, text, userinfo,
 };
 use crate::support::{Actor, PROTOCOLS, TestApp, eventually, oidc::Browser, people::Cast};
 
@@ -317,19 +317,9 @@ async fn a_decision_and_the_deletion_of_its_client_do_not_deadlock() {
     let mut stage = Stage::of_device().await;
     let begun = stage.begin().await;
     let html = enter(&mut stage.browser, &text(&begun, "user_code")).await;
-    let delete =
-        "DO $$ BEGIN PERFORM id FROM oauth_clients FOR UPDATE; PERFORM pg_sleep(2); DELETE FROM oauth_clients; END $$";
     let (code, csrf) = (field(&html, "user_code"), field(&html, "csrf"));
     let sent = form(&[("user_code", &code), ("csrf", &csrf), ("decision", "allow")]);
-    let (database, browser) = (&stage.app.database, &mut stage.browser);
-    let decide = async {
-        let sleeping =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-        eventually("the deletion has the lock", async || database.number(sleeping).await == 1).await;
-        browser.submit("/session/device", &sent).await
-    };
-    // The statement fails as the victim of a deadlock.
-    let (_, decided) = tokio::join!(database.sql(delete), decide);
+    let decided = submit_during_deletion(&mut stage, "/session/device", &sent).await;
     assert!(is_wrong(&decided.html), "the request is gone: {decided:#?}");
 }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, agree, authorize, exchange, pass, refresh, result, send, text, userinfo};
+use super::{
+    Stage, agree, ask, authorize, decision_of, exchange, pass, refresh, result, send, submit_during_deletion, text,
+    userinfo,
+};
 use crate::support::eventually;
 
 /// Waits until the tokens are refused: the access token on each instance within a second, the refresh token at once.
@@ -38,6 +41,17 @@ async fn a_withdrawn_consent_ends_the_access() {
     // The person is asked again.
     let again = stage.tokens().await;
     assert_eq!(userinfo(&stage.app, &text(&again, "access_token")).await.0, 200);
+}
+
+/// The deletion locks the client, and then its consents. A decision does so in the same order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_during_the_deletion_of_a_client_does_not_deadlock() {
+    let mut stage = Stage::new().await;
+    stage.tokens().await;
+    // The consent of before is changed, which needs no lock of the client by itself.
+    let html = ask(&mut stage.browser, &authorize(&stage.client, &[("prompt", "consent")])).await;
+    let decided = submit_during_deletion(&mut stage, "/session/authorize", &decision_of(&html, "allow")).await;
+    assert!(decided.status == 400 && decided.html.contains("The application is not registered"), "{decided:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use mainstay_kernel::{
     app::App,
     caller::Visibility,
     database::Connection,
-    error::{Reason, Result},
+    error::{Error, Reason, Result},
     secret::random,
     unit_of_work::Work,
 };
@@ -22,7 +22,7 @@ use crate::{
             model::{CODE_LIFE, Code, Refusal, Request},
             store,
         },
-        oauth_client::model::OauthClient,
+        oauth_client::{model::OauthClient, store as clients},
         session::{model::Session, ops as session},
         user::{model::Role, store as users},
     },
@@ -193,6 +193,11 @@ async fn issue(
     };
     let account = session.account.map(|own| own.account);
     let store = app.database.transaction(async move |work: &mut Work| {
+        // The client is locked first, as by its deletion, which also removes the consent.
+        let keep = async move |connection: &Connection| clients::keep(connection, id).await;
+        if !work.read(keep).await? {
+            return Err(Error::not_found("client"));
+        }
         if is_new_consent {
             agree(work, id, (user, account), &row.scopes).await?;
         }

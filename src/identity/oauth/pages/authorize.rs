@@ -125,6 +125,8 @@ async fn decided(app: &App, headers: &HeaderMap, query: &str, decision: Option<D
             // The form must have the `Origin` of this page.
             return respond(app, headers, "authorize.html", (StatusCode::OK, "same-origin"), values);
         }
+        // The client was deleted meanwhile.
+        Err(error) if error.reason() == Reason::NotFound => return unknown(app, headers),
         Err(error) => return failed(app, headers, &error),
     };
     // Chromium applies `form-action` to the redirects of a form, and the application may redirect further.
