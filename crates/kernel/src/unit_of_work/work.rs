@@ -199,7 +199,8 @@ impl Work {
     }
 
     fn queue_audit(&mut self) -> Result<()> {
-        let account = self.audit.account;
+        // The nil id stands for several accounts, and the entry is of none.
+        let account = self.audit.account.filter(|account| !account.0.is_nil());
         let records: Vec<_> =
             mem::take(&mut self.audit.records).into_iter().map(|record| record.in_account(account)).collect();
         if !self.audit.is_suspended && !records.is_empty() {

@@ -1,5 +1,7 @@
 //! Handlers of bulk changes.
 
+use std::collections::HashSet;
+
 use tonic::Request;
 
 use super::convert;
@@ -56,7 +58,13 @@ fn selection(message: &pb::BulkChangeTicketsRequest) -> Result<Selection> {
         ([], Some(filter)) => Ok(Selection::Filter(convert::filter(filter)?)),
         ([], None) => Err(Error::field("ids", "must have an id, or there must be a filter")),
         (_, Some(_)) => Err(Error::field("filter", "must be absent if there are ids")),
-        (ids, None) => Ok(Selection::Ids(ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?)),
+        (ids, None) => {
+            let mut ids: Vec<_> = ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
+            // Ids that differ in case are the same.
+            let mut seen = HashSet::new();
+            ids.retain(|id| seen.insert(*id));
+            Ok(Selection::Ids(ids))
+        }
     }
 }
 
@@ -82,11 +90,14 @@ fn bulk_change(message: &pb::BulkChangeTicketsRequest) -> Result<BulkChange> {
 }
 
 /// # Errors
-/// `VALIDATION_FAILED` for a patch without a new value.
+/// `VALIDATION_FAILED` for a patch without a new value, and for a tag that is both added and removed.
 fn patch(message: pb::TicketBulkPatch) -> Result<BulkPatch> {
     let pb::TicketBulkPatch { kind, priority, queue, add_tags, remove_tags } = message;
     let kind = kind.and_then(Kind::from_number).map(Kind::number);
     let priority = priority.and_then(Priority::from_number).map(Priority::number);
+    if add_tags.iter().any(|tag| remove_tags.contains(tag)) {
+        return Err(Error::field("patch.addTags", "must not have a tag to remove"));
+    }
     let patch = BulkPatch { kind, priority, queue, add_tags, remove_tags };
     if patch == BulkPatch::default() {
         return Err(Error::field("patch", "must have a new value"));
