@@ -233,9 +233,10 @@ fn device_token(headers: &HeaderMap, is_tls: bool) -> Option<SecretString> {
 
 /// Renders a new session, with the cookie of its device.
 fn signed_in(app: &App, headers: &HeaderMap, pair: &Pair, device: &SecretString) -> Response {
-    let life = app.config.section::<IdentityConfig>().device_ttl();
-    let device = in_headers(cookie::DEVICE.set(headers, is_tls(app, headers), device.expose_secret(), life));
-    (device, token_response(app, headers, pair)).into_response()
+    let (life, is_tls) = (app.config.section::<IdentityConfig>().device_ttl(), is_tls(app, headers));
+    let mut cookies = cookie::DEVICE.set(headers, is_tls, device.expose_secret(), life);
+    cookies.extend(forms::Place::forget(headers, is_tls));
+    (in_headers(cookies), token_response(app, headers, pair)).into_response()
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {

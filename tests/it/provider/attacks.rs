@@ -151,9 +151,12 @@ async fn a_sign_in_leads_to_pages_of_this_origin_only() {
     // A person sees a page.
     let page = shown(&app, "/auth/oidc/corp?return=//evil.example").await;
     assert!(page.0 == 422 && page.1.contains("The sign-in failed. Try again."), "{page:?}");
+    browser.open("/session/sign-in?return=/device").await;
+    assert!(browser.cookies.contains_key("mainstay_place"), "{browser:#?}");
     let started = browser.open("/auth/oidc/corp?return=/console/tickets?page=2").await;
     let back = browser.authorize(&started.location).await;
     assert_eq!(browser.open(&back).await.location, "/console/tickets?page=2");
+    assert!(!browser.cookies.contains_key("mainstay_place"), "a later sign-in leads elsewhere: {browser:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 mod attacks;
 
 use mainstay_dev_servers::{Redis, RedisOptions};
+use serde_json::json;
 use url::form_urlencoded;
 
 use super::mail_login::{code, send};
@@ -188,6 +189,11 @@ async fn a_reset_and_a_registration_lead_back_to_the_page_that_waits() {
     assert!(!browser.cookies.contains_key("mainstay_place"), "{browser:#?}");
     let page = browser.open(SIGN_IN).await;
     assert!(!page.html.contains("tickets"), "{}", page.html);
+    // A script signs in, as with a passkey.
+    browser.open(&format!("{SIGN_IN}{RETURN}")).await;
+    let user = cast.customer.as_user();
+    browser.post("/session", &json!({ "email": user.email, "password": user.password })).await;
+    assert!(!browser.cookies.contains_key("mainstay_place"), "{browser:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,7 @@ pub(super) const CHALLENGE: Cookie = strict("__Host-mainstay_challenge", "mainst
 pub(super) const PASSKEY: Cookie = strict("__Host-mainstay_passkey", "mainstay_passkey");
 /// The secret that binds a sign-in by mail to this browser.
 pub(super) const MAIL: Cookie = strict("__Host-mainstay_mail_login", "mainstay_mail_login");
-/// The page that follows a sign-in by the link of a mail.
+/// The page that follows a sign-in, for links and pages that do not name it.
 pub(super) const PLACE: Cookie = strict("__Host-mainstay_place", "mainstay_place");
 /// A sign-in with a provider, whose page leads back.
 pub(super) const PROVIDER: Cookie = Cookie {

@@ -132,6 +132,8 @@ async fn finished(
         Ok(Finished::SignedIn(SignedIn::Tokens(pair, _))) => {
             let life = app.config.section::<IdentityConfig>().refresh_ttl;
             cookies.extend(cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), life));
+            // The browser withholds this cookie, too.
+            cookies.extend(cookie::PLACE.clear(headers, is_tls));
             path
         }
         Ok(Finished::SignedIn(SignedIn::Challenge(token, life))) => {

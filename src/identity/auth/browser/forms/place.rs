@@ -33,7 +33,7 @@ impl Place {
         admitted(path).filter(|Self(path)| !path.starts_with("/console")).or_else(done)
     }
 
-    /// Returns the lines of `Set-Cookie` that keep the page for the link of a mail.
+    /// Returns the lines of `Set-Cookie` that keep the page for links and pages that do not name it.
     pub(super) fn keep(&self, headers: &HeaderMap, is_tls: bool, life: Duration) -> Vec<String> {
         cookie::PLACE.set(headers, is_tls, &URL_SAFE_NO_PAD.encode(&self.0), life)
     }
@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// Returns the lines of `Set-Cookie` that remove it.
-    pub(super) fn forget(headers: &HeaderMap, is_tls: bool) -> Vec<String> {
+    pub(in crate::identity::auth::browser) fn forget(headers: &HeaderMap, is_tls: bool) -> Vec<String> {
         let is_kept = cookie::PLACE.read(headers, is_tls).is_some();
         if is_kept { cookie::PLACE.clear(headers, is_tls) } else { Vec::new() }
     }
