@@ -161,10 +161,11 @@ pub async fn find(connection: &mut Connection, user: UserId, id: SessionId) -> R
 
 /// Returns all sessions of a user with the limits of their memberships, ended ones included, in no particular order.
 pub async fn list(connection: &mut Connection, user: UserId) -> Result<Vec<(Session, SessionLimits)>> {
+    type Columns = (Row, (Option<i32>, Option<i32>));
     let query = sessions::table.inner_join(users::table.on(users::id.eq(sessions::user_id)));
     let query = query.left_join(members::table.on(members::id.nullable().eq(sessions::member_id)));
     let query = query.filter(sessions::user_id.eq(user)).select((Row::as_select(), roles::session_limits()));
-    let rows: Vec<(Row, (Option<i32>, Option<i32>))> = query.prepared().load(connection).await?;
+    let rows: Vec<Columns> = query.prepared().load(connection).await?;
     let entry = |(row, (idle_seconds, max_age_seconds))| {
         Ok((StoredSession::try_from(row)?.session, SessionLimits { idle_seconds, max_age_seconds }))
     };
