@@ -91,7 +91,8 @@ function enter({ accessToken, expiresIn, accountId, secondFactorRequired }: Toke
   // An application waits for the second factor.
   if (arrival.next !== undefined && !secondFactorRequired) return location.replace(arrival.next);
   clearTimeout(timer);
-  const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
+  // The last token of a session expires with it, which may be at once.
+  const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2, 1);
   timer = setTimeout(() => void refresh().catch(() => undefined), Math.min(wait * 1000, 2 ** 31 - 1));
   const isOther = (accountId ?? undefined) !== account;
   account = accountId ?? undefined;
