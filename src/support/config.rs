@@ -1,9 +1,6 @@
 //! Settings of tickets and their imports.
 
-use mainstay_kernel::{
-    config::{Reader, Retention, Section, Variable},
-    queue::Lane,
-};
+use mainstay_kernel::config::{Reader, Retention, Section, Variable};
 
 /// The history of tickets.
 pub const ACTIVITIES: Retention = Retention::of(
@@ -14,9 +11,6 @@ pub const ACTIVITIES: Retention = Retention::of(
     "How long the activities of tickets are kept, then removed by the month; if absent, they are kept",
 )
 .or_forever();
-
-/// The slots of imports and of bulk changes.
-pub const BULK_LANE: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
 
 #[derive(Debug, Clone)]
 pub struct SupportConfig {

@@ -1,9 +1,16 @@
 //! The requests of the operations that change many tickets.
 
+use mainstay_kernel::queue::Lane;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{operations::id::OperationId, support::ticket::model::bulk::BulkChange};
+use crate::{
+    operations::id::OperationId,
+    support::{config::SupportConfig, ticket::model::bulk::BulkChange},
+};
+
+/// The slots of imports and of bulk changes.
+pub const BULK_LANE: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
 
 /// In which role, and by what, the owner of the operation acts.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

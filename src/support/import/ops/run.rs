@@ -12,14 +12,13 @@ use crate::{
         ops::{self as operation, End, OperationKind, Run},
     },
     support::{
-        config::BULK_LANE,
         import::{
             job::ImportTickets,
             model::{Fault, MAX_ROWS},
             ops::batch::{self, Batch, Batches},
             store::{self, IncomingRow, Origin},
         },
-        ticket::{model::ActivityKind, ops as ticket},
+        ticket::{job::BULK_LANE, model::ActivityKind, ops as ticket},
     },
 };
 use mainstay_kernel::{

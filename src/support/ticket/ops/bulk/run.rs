@@ -9,11 +9,10 @@ use crate::{
         ops::{self as operation, End, OperationKind, Run},
     },
     support::{
-        config::BULK_LANE,
         events::{TicketAssigned, TicketDeleted, TicketReopened, TicketResolved, TicketUpdated},
         id::TicketId,
         ticket::{
-            job::{ChangeTickets, Requester, UndoBulkChange},
+            job::{BULK_LANE, ChangeTickets, Requester, UndoBulkChange},
             model::{
                 ActivityKind, Ticket,
                 bulk::{BulkChange, Effect, Outcome, Replaced},
