@@ -263,6 +263,12 @@ fn environment(brand: &Brand) -> Environment<'static> {
 
 /// Describes the error of a template, with its position; `file` is the default file name.
 fn describe(error: &minijinja::Error, file: &str) -> String {
+    // An error of an included file is the source of that of the file that includes it.
+    if let Some(source) = std::error::Error::source(error)
+        && let Some(inner) = source.downcast_ref()
+    {
+        return describe(inner, file);
+    }
     let name = error.name().unwrap_or(file);
     // A template of two formats is one file.
     let file = match name.rsplit_once('.') {

@@ -122,6 +122,8 @@ fn every_fault_of_a_directory_is_named() {
     assert!(messages[2].starts_with("refund.en.j2"), "{messages:#?}");
     let messages = faults(&[("page.html", "{% if page == 'invitation' %}{{ offer.acount }}{% endif %}")]);
     assert!(messages.len() == 1 && messages[0].starts_with("page.html, line 1: undefined value"), "{messages:#?}");
+    let messages = faults(&[("page_head.html", "<h1>{{ titel }}</h1>")]);
+    assert!(messages.len() == 1 && messages[0].starts_with("page_head.html, line 1: undefined value"), "{messages:#?}");
     let missing = Templates::open(kinds(), &brand(&[]), Some(Path::new("/nowhere/at/all"))).err().unwrap_or_default();
     assert!(missing.len() == 1 && missing[0].starts_with("/nowhere/at/all: "), "{missing:#?}");
 }
