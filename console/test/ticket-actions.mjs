@@ -255,9 +255,13 @@ export function ticketActions({ token, me, payment }) {
         await page.getByText("3 total").waitFor();
         await page.getByLabel("Select all").check();
         await page.getByRole("button", { name: "Resolve" }).click();
+        // The server says what it would do.
+        await page.getByRole("heading", { name: "Tickets that will change: 3" }).waitFor();
+        await page.getByText("You can undo this for 24 hours.").waitFor();
         await sound(page, "the question");
         await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
         await page.getByText("Tickets changed: 3").waitFor();
+        await page.getByRole("button", { name: "Undo" }).waitFor();
         await go(page, "/tickets?query=Bulk%20of%20three&status=unresolved");
         await page.getByText("No ticket matches.").waitFor();
       },

@@ -198,6 +198,24 @@ def with_known(value, schema, root):
     return value
 
 
+def bulk_change(body):
+    """The request with one way to select tickets, and with the fields that its action takes."""
+    kept = {name: value for name, value in body.items() if name not in ("patch", "assigneeId")}
+    if kept.get("ids"):
+        kept.pop("filter", None)
+    else:
+        # The tickets of the other requests stay as they are.
+        kept |= {"filter": kept.get("filter") or {}, "validateOnly": True}
+    if kept["action"] == "TICKET_BULK_ACTION_UPDATE":
+        kept["patch"] = {"priority": "TICKET_PRIORITY_HIGH"} | (body.get("patch") or {})
+        # A tag is not both added and removed.
+        if kept["patch"].get("addTags"):
+            kept["patch"].pop("removeTags", None)
+    if kept["action"] == "TICKET_BULK_ACTION_ASSIGN" and body.get("assigneeId"):
+        kept["assigneeId"] = KNOWN["assigneeId"]
+    return kept
+
+
 # A picture of one pixel.
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -226,6 +244,9 @@ def prepare(case):
                 # The schema does not state that a form has no other part.
                 case.body = {"file": b"subject,body\nOne,Two\n"}
             case.query = {**(case.query or {}), "accountId": KNOWN["accountId"]}
+        case "TicketService_BulkChangeTickets":
+            # The schema does not state which fields go together.
+            case.body = bulk_change(case.body)
         case "TicketService_ReopenTicket":
             # The ticket may not exist, or may be resolved already.
             ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
