@@ -21,7 +21,5 @@ CREATE TABLE changed_tickets (
     PRIMARY KEY (operation_id, ticket_id),
     CHECK (outcome NOT IN (1, 5, 6) OR num_nulls(version, status, kind, priority, queue, tags) = 0)
 );
--- Finds the tickets that an undo which ends early releases.
-CREATE INDEX changed_tickets_undo_idx ON changed_tickets (undo_id) WHERE undo_id IS NOT NULL;
 -- Of the staff, whose statements run as the login of the connection, and of jobs.
 SELECT isolate_rows('changed_tickets', 'false');

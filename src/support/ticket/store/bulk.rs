@@ -112,19 +112,15 @@ pub async fn insert_selected(mut connection: &Connection, operation: OperationId
     rows_touched(insert.execute(&mut connection).await?, ids.len(), "insert changed_tickets")
 }
 
-/// Reserves the changed tickets of a bulk change for the operation that undoes it; returns their number.
+/// Reserves the changed tickets of a bulk change for the operation that undoes it, also those that an ended undo has left;
+/// returns their number.
 pub async fn reserve(mut connection: &Connection, change: OperationId, undo: OperationId) -> Result<usize> {
-    const SQL: &str =
-        "UPDATE changed_tickets SET undo_id = $2 WHERE operation_id = $1 AND outcome = $3 AND undo_id IS NULL";
+    // A concurrent undo is not visible, so that its tickets are not taken from it.
+    const SQL: &str = "UPDATE changed_tickets SET undo_id = $2 WHERE operation_id = $1 AND outcome = $3 \
+                       AND (undo_id IS NULL OR EXISTS ( \
+                         SELECT FROM operations AS undo WHERE undo.id = undo_id AND undo.finished_at IS NOT NULL))";
     let update = diesel::sql_query(SQL).bind::<Uuid, _>(change).bind::<Uuid, _>(undo);
     Ok(update.bind::<SmallInt, _>(Outcome::Changed.number()).execute(&mut connection).await?)
-}
-
-/// Releases the tickets that a canceled or failed undo has left, so that another one can begin.
-pub async fn release(mut connection: &Connection, undo: OperationId) -> Result<usize> {
-    const SQL: &str = "UPDATE changed_tickets SET undo_id = NULL WHERE undo_id = $1 AND outcome = $2";
-    let update = diesel::sql_query(SQL).bind::<Uuid, _>(undo).bind::<SmallInt, _>(Outcome::Changed.number());
-    Ok(update.execute(&mut connection).await?)
 }
 
 /// The tickets of an operation that are still to be changed, or with `undo`, to be restored.
@@ -223,7 +219,8 @@ pub async fn settle(mut connection: &Connection, change: OperationId, outcomes: 
 pub async fn delete_expired(mut connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM changed_tickets WHERE ctid = ANY (ARRAY( \
           SELECT changed_tickets.ctid FROM changed_tickets JOIN operations ON operations.id = operation_id \
-          WHERE operations.finished_at < $1 AND (outcome <> $2 OR undo_id IS NULL) LIMIT $3))";
+          WHERE operations.finished_at < $1 AND (outcome <> $2 OR undo_id IS NULL OR EXISTS ( \
+            SELECT FROM operations AS undo WHERE undo.id = undo_id AND undo.finished_at IS NOT NULL)) LIMIT $3))";
     let delete = diesel::sql_query(SQL).bind::<Timestamptz, _>(before);
     let delete = delete.bind::<SmallInt, _>(Outcome::Changed.number()).bind::<BigInt, _>(limit);
     Ok(delete.execute(&mut connection).await?)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     operations::{
         id::OperationId,
-        model::{Operation, Progress, RowError},
+        model::{Progress, RowError},
         ops::{self as operation, End, OperationKind, Run},
     },
     support::{
@@ -64,11 +64,6 @@ impl OperationKind for UndoBulkChange {
     async fn run(&self, run: &mut Run<'_>) -> Result<End> {
         let remaining = Remaining { change: self.change, undo: Some(run.operation().id) };
         run_batches(run, remaining, None, self.requester).await
-    }
-
-    async fn ended(work: &mut Work, operation: &Operation) -> Result<()> {
-        store::release(work.connection().await?, operation.id).await?;
-        Ok(())
     }
 }
 
