@@ -165,6 +165,31 @@ async fn an_undo_leaves_what_was_changed_since() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_undo_leaves_its_tickets_to_the_next_one() {
+    let (app, scene) = Scene::start().await;
+    let agent = &scene.cast.agent;
+    // Two ids that differ in case are one ticket.
+    let id = scene.ticket().await;
+    let resolve = json!({ "ids": [id, id.to_uppercase()], "action": "TICKET_BULK_ACTION_RESOLVE" });
+    let change = begin(agent, resolve).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM changed_tickets").await, 1);
+    // As after its end.
+    let end = format!(
+        "UPDATE operations SET state = 3, finished_at = now() WHERE id = '{change}';
+         UPDATE changed_tickets SET outcome = 1, version = 2, status = 1, kind = 2, priority = 2, queue = 'Other',
+             tags = '{{}}'"
+    );
+    app.database.sql(&end).await;
+    let request = json!({ "operationId": change });
+    let undo = agent.rest("TicketService.UndoBulkChange", request.clone()).await.success().id();
+    agent.rest("TicketService.UndoBulkChange", request.clone()).await.failure("BULK_CHANGE_FINAL");
+    agent.rest("OperationService.CancelOperation", json!({ "operationId": undo })).await.success();
+    agent.rest("TicketService.UndoBulkChange", request).await.success();
+    let of_none = "SELECT count(*) FROM audit_entries WHERE account_id = '00000000-0000-0000-0000-000000000000'";
+    assert_eq!(app.database.number(of_none).await, 0, "the operations belong to no account");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_is_final_and_needs_its_scope() {
     let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let (agent, admin) = (&scene.cast.agent, &scene.cast.admin);
@@ -201,6 +226,7 @@ async fn a_request_names_its_tickets_and_its_change() {
         json!({ "ids": ids }),
         json!({ "ids": ids, "action": "TICKET_BULK_ACTION_UPDATE" }),
         json!({ "ids": ids, "action": "TICKET_BULK_ACTION_UPDATE", "patch": {} }),
+        json!({ "ids": ids, "action": "TICKET_BULK_ACTION_UPDATE", "patch": { "addTags": ["a"], "removeTags": ["a"] } }),
         json!({ "ids": ids, "action": resolve, "patch": { "queue": "Other" } }),
         json!({ "ids": ids, "action": resolve, "assigneeId": unknown_id() }),
         json!({ "ids": ids, "action": "TICKET_BULK_ACTION_ASSIGN", "assigneeId": unknown_id() }),

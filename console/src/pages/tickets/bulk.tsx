@@ -22,6 +22,8 @@ type BulkChange = Pick<Schemas["BulkChangeTicketsRequest"], "action" | "patch" |
 type Selection = Pick<Schemas["BulkChangeTicketsRequest"], "ids" | "filter">;
 /** A change that waits for the user's consent, with what it would do. */
 type Proposal = { change: BulkChange; preview: Preview; label: string };
+/** A running operation, and whether an undo can revert it. */
+type Followed = { id: string; isUndoable: boolean };
 
 type BulkProps = {
   ids: readonly string[];
@@ -56,25 +58,25 @@ async function revert(operationId: string): Promise<Operation> {
 function useOperation() {
   const t = useText();
   const client = useQueryClient();
-  const [id, setId] = useKept<string | undefined>("tickets.operation", undefined);
+  const [followed, setFollowed] = useKept<Followed | undefined>("tickets.operation", undefined);
+  const id = followed?.id;
   const { data } = useQuery({
     enabled: id !== undefined,
     queryKey: ["operation", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/operations/{operationId}", { params: { path: { operationId: id ?? "" } }, signal }))).data,
     refetchInterval: ({ state }) => (isOver(state.data) ? false : POLL_MS),
   });
-  const undo = useMutation({ mutationFn: revert, onSuccess: (operation) => setId(operation.id) });
-  const isUndoable = data?.kindName === "change_tickets" && data.progress.rowsCreated !== "0";
+  const undo = useMutation({ mutationFn: revert, onSuccess: (operation) => setFollowed({ id: operation.id, isUndoable: false }) });
   useEffect(() => {
     if (!data || data.id !== id || !isOver(data)) return;
     const { rowsCreated, rowsFailed } = data.progress;
     const text = rowsFailed === "0" ? t("Tickets changed: {count}", { count: rowsCreated }) : t("Tickets changed: {count}, skipped: {skipped}", { count: rowsCreated, skipped: rowsFailed });
-    toast(text, isUndoable ? () => undo.mutate(data.id) : undefined);
-    setId(undefined);
+    toast(text, followed?.isUndoable && rowsCreated !== "0" ? () => undo.mutate(data.id) : undefined);
+    setFollowed(undefined);
     void client.invalidateQueries({ queryKey: ["tickets"] });
     void client.invalidateQueries({ queryKey: ["ticket"] });
   }, [data, id]);
-  return { running: id !== undefined && data?.id === id && !isOver(data) ? data : undefined, follow: (operation: Operation) => setId(operation.id), error: undo.error };
+  return { running: id !== undefined && data?.id === id && !isOver(data) ? data : undefined, follow: (operation: Operation, isUndoable: boolean) => setFollowed({ id: operation.id, isUndoable }), error: undo.error };
 }
 
 export function BulkBar({ ids, all, everything, filter, total, label, onAll, onEverything, onNone, children }: BulkProps) {
@@ -87,7 +89,7 @@ export function BulkBar({ ids, all, everything, filter, total, label, onAll, onE
   const { order: _, ...matching } = filter;
   const selection: Selection = everything ? { filter: matching } : { ids: [...ids] };
   const start = async (change: BulkChange) => {
-    follow(await begin({ ...selection, ...change }));
+    follow(await begin({ ...selection, ...change }), change.action !== "TICKET_BULK_ACTION_DELETE");
     onNone();
   };
   const propose = useMutation({
