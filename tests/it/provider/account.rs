@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{account_sessions::new_session_of, assert_failed, user_of};
+use super::{assert_failed, user_of};
 use crate::{
     cases::{
         Scene,
@@ -16,7 +16,7 @@ use crate::{
         join,
     },
     support::{
-        Actor, PROTOCOLS, Protocol, TestApp,
+        Actor, PROTOCOLS, Protocol, Response, TestApp,
         oidc::{Browser, Page, Provider, builder_with},
     },
 };
@@ -231,6 +231,13 @@ async fn providers_of_accounts_and_of_the_configuration_are_not_mixed_up() {
     company.provider.script().response_issuer = Some(company.corp.issuer());
     let (page, browser) = company.sign_in().await;
     assert_failed(&page, &browser, "INVALID_TOKEN");
+}
+
+/// A session of the stranger in an account, by the password.
+pub(super) async fn new_session_of(company: &Company, account: &str) -> Response {
+    let user = company.scene.cast.stranger.as_user();
+    let login = json!({ "email": user.email, "password": user.password, "accountId": account });
+    company.scene.cast.anonymous.rest("AuthService.Login", login).await.success()
 }
 
 /// Nobody gives more than they hold by a mapping of groups.

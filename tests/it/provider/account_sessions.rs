@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::account::{Company, id_of};
+use super::account::{Company, id_of, new_session_of};
 use crate::{
     cases::{account_domain::set_address, draft, join, oauth::client_draft},
     oauth,
     second_factor::add_to,
     session::{new_session, refresh, reset},
-    support::{Actor, PROTOCOLS, Response, oidc::Browser, people::PASSWORD},
+    support::{Actor, PROTOCOLS, oidc::Browser, people::PASSWORD},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,13 +106,6 @@ async fn members_reach_an_account_with_an_enforced_provider_by_its_sessions_only
     let token = json!({ "name": "Late", "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"] });
     let late = me.rest("ServiceKeyService.CreateServiceKey", token).await.success().text("/secret");
     Actor::bearer(&app.endpoint, late).rest("TicketService.ListTickets", json!({})).await.success();
-}
-
-/// A session of the stranger in an account, by the password.
-pub(super) async fn new_session_of(company: &Company, account: &str) -> Response {
-    let user = company.scene.cast.stranger.as_user();
-    let login = json!({ "email": user.email, "password": user.password, "accountId": account });
-    company.scene.cast.anonymous.rest("AuthService.Login", login).await.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
