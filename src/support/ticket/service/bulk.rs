@@ -59,7 +59,7 @@ fn selection(message: &pb::BulkChangeTicketsRequest) -> Result<Selection> {
         ([], None) => Err(Error::field("ids", "must have an id, or there must be a filter")),
         (_, Some(_)) => Err(Error::field("filter", "must be absent if there are ids")),
         (ids, None) => {
-            let mut ids: Vec<_> = ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
+            let mut ids: Vec<TicketId> = ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
             // Ids that differ in case are the same.
             let mut seen = HashSet::new();
             ids.retain(|id| seen.insert(*id));
