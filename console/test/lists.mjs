@@ -69,6 +69,8 @@ const RETURN = {
     await page.keyboard.press("x");
     await page.getByText("1 selected").waitFor();
     await row(page, 401).click();
+    // The list has a button of this name, too.
+    await page.getByRole("heading", { name: "No 401" }).waitFor();
     await page.getByRole("button", { name: "Delete" }).click();
     await page.getByRole("dialog").getByRole("textbox").fill("No 401");
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
