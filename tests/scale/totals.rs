@@ -34,7 +34,7 @@ async fn change(server: &Server) -> anyhow::Result<()> {
         for (number, ticket) in tickets.into_iter().enumerate() {
             let now = ticket.updated_at;
             match number % 3 {
-                0 => drop(ticket::delete(connection, ticket.id).await?),
+                0 => drop(ticket::delete(connection, &[ticket.id]).await?),
                 1 => {
                     let mut next = ticket.next_version(now);
                     next.state = State::InProgress { assignee: UserId(agent) };
