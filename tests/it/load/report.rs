@@ -66,11 +66,12 @@ impl Report {
         let (p50, p99) = result.quantiles();
         let verdict = if faults.is_empty() { "pass" } else { "FAIL" };
         self.rows.push(format!(
-            "| {name} | {} | {good} | {refusals} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {verdict} |",
+            "| {name} | {} | {good} | {refusals} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {:.1} | {verdict} |",
             result.samples.len(),
             wrong.len(),
             (result.end - result.began).as_secs_f64(),
             recovery.as_secs_f64(),
+            result.write_pause().as_secs_f64(),
         ));
         println!("{}", self.rows.last().expect("a row"));
         self.failures.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
@@ -84,6 +85,15 @@ impl Report {
                 self.failures.push(format!("memory of instance {index} grew by {slope:.2} MB per minute"));
             }
         }
+    }
+
+    /// Adds the phase of a fault after which writes must resume within a time.
+    pub(super) fn fault(&mut self, result: PhaseResult, longest_pause: Duration) {
+        let (name, pause) = (result.phase.name, result.write_pause());
+        if pause > longest_pause {
+            self.failures.push(format!("{name}: no write was acknowledged for {pause:.1?}"));
+        }
+        self.phase(result);
     }
 
     pub(super) fn books(&mut self, books: Books) {
@@ -101,8 +111,10 @@ impl Report {
             self.settings.rate,
             std::thread::available_parallelism().map_or(0, usize::from)
         );
-        println!("| phase | sent | good | refused | wrong | goodput/s | p50 ms | p99 ms | fault s | recovery s | |");
-        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
+        println!(
+            "| phase | sent | good | refused | wrong | goodput/s | p50 ms | p99 ms | fault s | recovery s | no writes s | |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
         self.rows.iter().for_each(|row| println!("{row}"));
         println!();
         self.notes.iter().for_each(|note| println!("- {note}"));
@@ -142,6 +154,15 @@ impl PhaseResult {
         }
         let is_bad = |(good, all): &(u32, u32)| f64::from(*good) < RECOVERED * f64::from(*all);
         bins.iter().rposition(is_bad).map_or(Duration::ZERO, |bin| BIN * (bin as u32 + 1))
+    }
+
+    /// Returns the longest time without an acknowledged write.
+    pub(super) fn write_pause(&self) -> Duration {
+        let is_good = |sample: &&Sample| sample.is_write && sample.outcome == Outcome::Good;
+        let mut times: Vec<_> = self.samples.iter().filter(is_good).map(|sample| sample.due + sample.took).collect();
+        times.extend([self.began, self.end]);
+        times.sort_unstable();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
     /// Returns the median and the 99th percentile of the successes, in milliseconds.
