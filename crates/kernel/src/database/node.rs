@@ -36,6 +36,9 @@ const ALL: Reach = Reach::across_accounts("statements that stand alone have no c
 /// The longest wait for a statement that no caller waits for.
 const MAX_REST: Duration = Duration::from_secs(5);
 
+/// The same for a COMMIT, which is not cancelled: its place in the pool bounds the number of sessions that wait for a standby.
+const MAX_COMMIT: Duration = Duration::from_secs(30);
+
 /// A connection of the pool, with the state of its session.
 pub(super) struct Session {
     connection: Connection,
@@ -272,15 +275,16 @@ impl Drop for Lease {
         let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let (connector, cancels) = (self.connector.clone(), !self.is_commit_sent);
+        let (connector, is_commit_sent) = (self.connector.clone(), self.is_commit_sent);
         runtime.spawn(async move {
             let connection = &mut pooled.connection;
-            if cancels {
+            if !is_commit_sent {
                 connector.cancel(connection).await;
             }
+            let longest = if is_commit_sent { MAX_COMMIT } else { MAX_REST };
             // This queues behind the last statement: once it is answered, Postgres is idle, and the pool may open another
             // connection in the place of this one without exceeding its size.
-            let rest = tokio::time::timeout(MAX_REST, connection.batch_execute("ROLLBACK")).await;
+            let rest = tokio::time::timeout(longest, connection.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
                 tracing::warn!("a Postgres connection did not become idle after its caller left");
             }
