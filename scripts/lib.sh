@@ -258,7 +258,7 @@ unpack_packages() { # NAME PACKAGE...
   shift
   [ ! -e "$unpacked/whole" ] || return 0
   have apt-get || return
-  step "unpacking $* below $TOOLS"
+  step "unpacking $* below $UNPACKED"
   rm -rf "$unpacked"
   mkdir -p "$UNPACKED/apt/lists/partial" "$unpacked/archives/partial" || return
   # apt reads the list of installed packages, and writes no file of the system.

@@ -1,5 +1,5 @@
 //! The set-up of docs/high-availability.md serves a steady load while its leader is lost, hangs, is isolated or is switched
-//! over: no acknowledged write is lost or doubled, and writes resume.
+//! over, and while Redis Sentinel elects another Redis: no acknowledged write is lost or doubled, and writes resume.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,10 @@ use super::{
     report::Report,
     world::Service,
 };
-use crate::support::{database::sql, servers};
+use crate::{
+    limits::sentinel,
+    support::{database::sql, servers},
+};
 
 /// The longest time without writes: a leader is replaced after its lock has expired, `ttl` in deploy/patroni/patroni.yaml, and
 /// accepts writes once a standby follows it. This machine also runs all servers.
@@ -31,11 +34,15 @@ async fn acknowledged_writes_hold_while_leaders_are_replaced() {
     let settings = Settings::read();
     let mut cluster = Cluster::start().await;
     servers::migrate(&cluster.url()).await;
-    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let replica = RedisOptions { primary: Some(redis.port()), ..RedisOptions::default() };
+    let replica = Redis::start(replica).await.expect("a replica of Redis");
+    let sentinels = Redis::sentinel(sentinel::NAME, &redis).await.expect("a Sentinel");
     let own = [
         ("DATABASE_URL", format!("{}&target_session_attrs=read-write", cluster.url())),
         ("DATABASE_REPLICA_URLS", cluster.replica_urls()),
-        ("REDIS_URL", redis.url()),
+        ("REDIS_URL", format!("redis://{}", sentinel::NAME)),
+        ("REDIS_SENTINELS", sentinels.url()),
         // The default.
         ("DATABASE_POOL_WAIT", "800ms".to_owned()),
     ];
@@ -52,6 +59,11 @@ async fn acknowledged_writes_hold_while_leaders_are_replaced() {
     report.fault(driver.run(phase("the leader hangs"), cluster.hang_leader(settings.phase)).await, REPLACED);
     report.fault(driver.run(phase("its Patroni is killed"), cluster.lose_patroni()).await, REPLACED);
     report.fault(driver.run(phase("etcd is lost"), cluster.lose_etcd(FAULT)).await, CONTINUED);
+    let redis_loss = async {
+        redis.crash();
+        sentinel::promotion(&replica).await;
+    };
+    report.fault(driver.run(phase("Redis is lost"), redis_loss).await, CONTINUED);
 
     let standby = sql(&cluster.standbys_url(), "SELECT pg_is_in_recovery()").await;
     assert_eq!(standby[0][0].as_deref(), Some("t"), "HAProxy leads reports to a standby");

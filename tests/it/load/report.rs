@@ -41,6 +41,11 @@ impl Report {
     }
 
     pub(super) fn phase(&mut self, result: PhaseResult) {
+        self.fault(result, Duration::MAX);
+    }
+
+    /// Adds the phase of a fault in which a write must be acknowledged at least once in a time.
+    pub(super) fn fault(&mut self, result: PhaseResult, longest_pause: Duration) {
         let name = result.phase.name;
         let mut faults = Vec::new();
         let count = |outcome: &Outcome| result.samples.iter().filter(|sample| sample.outcome == *outcome).count();
@@ -48,7 +53,10 @@ impl Report {
         let wrong: Vec<_> = result.samples.iter().filter_map(Sample::wrong).collect();
         faults.extend(wrong.iter().take(3).map(|what| (*what).to_owned()));
         let goodput = result.goodput();
-        let recovery = result.recovery();
+        let (recovery, pause) = (result.recovery(), result.write_pause());
+        if pause > longest_pause {
+            faults.push(format!("no write was acknowledged for {pause:.1?}"));
+        }
         if self.settings.judges_times {
             // A rollout is transparent, and nothing fails without a fault.
             if ["undisturbed", "capacity", "rolling restart", "the standby is lost", "soak"].contains(&name)
@@ -71,7 +79,7 @@ impl Report {
             wrong.len(),
             (result.end - result.began).as_secs_f64(),
             recovery.as_secs_f64(),
-            result.write_pause().as_secs_f64(),
+            pause.as_secs_f64(),
         ));
         println!("{}", self.rows.last().expect("a row"));
         self.failures.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
@@ -85,15 +93,6 @@ impl Report {
                 self.failures.push(format!("memory of instance {index} grew by {slope:.2} MB per minute"));
             }
         }
-    }
-
-    /// Adds the phase of a fault after which writes must resume within a time.
-    pub(super) fn fault(&mut self, result: PhaseResult, longest_pause: Duration) {
-        let (name, pause) = (result.phase.name, result.write_pause());
-        if pause > longest_pause {
-            self.failures.push(format!("{name}: no write was acknowledged for {pause:.1?}"));
-        }
-        self.phase(result);
     }
 
     pub(super) fn books(&mut self, books: Books) {
@@ -157,7 +156,7 @@ impl PhaseResult {
     }
 
     /// Returns the longest time without an acknowledged write.
-    pub(super) fn write_pause(&self) -> Duration {
+    fn write_pause(&self) -> Duration {
         let is_good = |sample: &&Sample| sample.is_write && sample.outcome == Outcome::Good;
         let mut times: Vec<_> = self.samples.iter().filter(is_good).map(|sample| sample.due + sample.took).collect();
         times.extend([self.began, self.end]);
