@@ -23,7 +23,7 @@ const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, force
 /// An etcd with one member; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
 pub struct Etcd {
-    program: Program,
+    _program: Program,
     port: u16,
 }
 
@@ -50,7 +50,7 @@ impl Etcd {
         .to_vec();
         program.launch()?;
         program.wait_for_port(port).await?;
-        Ok(Self { program, port })
+        Ok(Self { _program: program, port })
     }
 
     /// The port for clients on 127.0.0.1.
@@ -130,14 +130,17 @@ impl PatroniNode {
         (Ipv4Addr::LOCALHOST, self.api).into()
     }
 
-    /// Starts Patroni with the content of a `patroni.yaml`, which is the same for all nodes, and waits until its API listens.
+    /// Starts Patroni with the content of a `patroni.yaml`, which is the same for all nodes, and waits until its API listens. The
+    /// node has the variables of an example, with its own values.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if there is no Postgres; [`Error::Failed`] when Patroni does not start.
+    /// [`Error::Missing`] if there is no Postgres; [`Error::Damaged`] for a variable that a node has no value for;
+    /// [`Error::Failed`] when Patroni does not start.
     pub async fn start(
         &mut self,
         configuration: &str,
+        variables: &str,
         links: NodeLinks,
         passwords: &PatroniPasswords,
     ) -> Result<(), Error> {
@@ -147,7 +150,7 @@ impl PatroniNode {
         // A directory of symbolic links may lack some of the programs.
         let postgres = PostgresBinaries::find(None, None)?.basebackup;
         let file = |path: &Path| path.display().to_string();
-        self.program.variables = [
+        let values = [
             ("PATRONI_NAME", self.name.clone()),
             ("PATRONI_ETCD3_HOSTS", links.etcd.to_string()),
             ("PATRONI_RESTAPI_LISTEN", self.api().to_string()),
@@ -156,15 +159,21 @@ impl PatroniNode {
             ("PATRONI_POSTGRESQL_CONNECT_ADDRESS", links.postgres.to_string()),
             ("PATRONI_POSTGRESQL_DATA_DIR", file(&self.data())),
             ("PATRONI_POSTGRESQL_BIN_DIR", file(postgres.parent().unwrap_or(Path::new("")))),
-            ("PATRONI_POSTGRESQL_PGPASS", file(&dir.join("pgpass"))),
             ("PATRONI_SUPERUSER_USERNAME", "postgres".to_owned()),
             ("PATRONI_SUPERUSER_PASSWORD", passwords.superuser.clone()),
             ("PATRONI_REPLICATION_USERNAME", "replicator".to_owned()),
             ("PATRONI_REPLICATION_PASSWORD", passwords.replication.clone()),
-        ]
-        .map(|(name, value)| format!("{name}={value}"))
-        .to_vec();
-        self.program.args = vec![file(&path)];
+        ];
+        let assign = |line: &str| {
+            let of_line = |(name, _): &&(&str, String)| line.split('=').next() == Some(name);
+            let value = values.iter().find(of_line).map(|(name, value)| format!("{name}={value}"));
+            value.ok_or_else(|| Error::Damaged(format!("a node has no value for {line}")))
+        };
+        let lines = variables.lines().filter(|line| !line.starts_with('#'));
+        let mut variables = lines.map(assign).collect::<Result<Vec<_>, _>>()?;
+        // Otherwise in the home of the account.
+        variables.push(format!("PATRONI_POSTGRESQL_PGPASS={}", file(&dir.join("pgpass"))));
+        (self.program.variables, self.program.args) = (variables, vec![file(&path)]);
         self.restart().await
     }
 

@@ -18,6 +18,7 @@ use crate::support::database::sql;
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(180);
 const SCOPE: &str = "mainstay";
 const DATABASE: &str = "mainstay";
+const VARIABLES: &str = include_str!("../../../deploy/patroni/node.env");
 
 pub(super) struct Cluster {
     etcd: Etcd,
@@ -53,7 +54,7 @@ impl Cluster {
             let to_postgres = Link::to(patroni.postgres().port()).await;
             let mut node = Node { patroni, to_etcd, to_api, to_postgres };
             let links = node.links();
-            node.patroni.start(&patroni_configuration(), links, &passwords).await.expect("a node");
+            node.patroni.start(&patroni_configuration(), VARIABLES, links, &passwords).await.expect("a node");
             nodes.push(node);
         }
         let configuration = |own: [SocketAddr; 2], _: &Path| haproxy_configuration(&nodes, own);
