@@ -165,8 +165,8 @@ impl PatroniNode {
             ("PATRONI_REPLICATION_PASSWORD", passwords.replication.clone()),
         ];
         let assign = |line: &str| {
-            let of_line = |(name, _): &&(&str, String)| line.split('=').next() == Some(name);
-            let value = values.iter().find(of_line).map(|(name, value)| format!("{name}={value}"));
+            let name = line.split('=').next().unwrap_or(line);
+            let value = values.iter().find(|value| value.0 == name).map(|(name, value)| format!("{name}={value}"));
             value.ok_or_else(|| Error::Damaged(format!("a node has no value for {line}")))
         };
         let lines = variables.lines().filter(|line| !line.starts_with('#'));
