@@ -194,9 +194,12 @@ impl Cluster {
     }
 }
 
-/// Returns the example without a socket, whose directory may be missing or belong to another account.
+/// Returns the example without a socket, whose directory may be missing or belong to another account. Patroni uses the given
+/// address of etcd, not the one that etcd announces, which would bypass the link.
 fn patroni_configuration() -> String {
-    replace(include_str!("../../../deploy/patroni/patroni.yaml").to_owned(), "/var/run/postgresql", "''")
+    let text = include_str!("../../../deploy/patroni/patroni.yaml").to_owned();
+    let text = replace(text, "scope: mainstay\n", "scope: mainstay\netcd3: {use_proxies: true}\n");
+    replace(text, "/var/run/postgresql", "''")
 }
 
 /// Returns the example with other addresses.
