@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy check test test-german chaos mutants scale load scaffold upgrade bench conformance rules fuzz image deb release setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy check test test-german chaos mutants scale load ha scaffold upgrade bench conformance rules fuzz image deb release setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ scale: ## Check the query plans of all lists and lookups with a million tickets 
 
 load: ## Serve a steady load through restarts, lost servers and overload (ARGS='REQUESTS_PER_SECOND PHASE_SECONDS SOAK_SECONDS')
 	@scripts/load $(ARGS)
+
+ha: ## Serve a steady load with Patroni, etcd and HAProxy while leaders of Postgres are replaced (ARGS=REQUESTS_PER_SECOND)
+	@scripts/ha $(ARGS)
 
 scaffold: ## Generate a repository with `mainstay new` and `mainstay add`, and run its tests
 	@scripts/setup test

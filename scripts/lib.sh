@@ -54,7 +54,10 @@ system() {
 # install them. An installed one takes precedence.
 NEXTEST_ROOT=$TOOLS/cargo-nextest-$NEXTEST_VERSION
 UNPACKED=$TOOLS/unpacked-$(system)
-PATH=$PATH:$NEXTEST_ROOT/bin:$UNPACKED/bin
+# Patroni runs as the account of Postgres, which can't enter root's home.
+[ "$(id -u)" -ne 0 ] || UNPACKED_PATRONI=/var/cache/mainstay/unpacked-$(system)
+UNPACKED_PATRONI=${UNPACKED_PATRONI:-$UNPACKED}
+PATH=$PATH:$NEXTEST_ROOT/bin:$UNPACKED/bin:$UNPACKED_PATRONI/bin
 export PATH
 
 # In seconds since 1970; a script passes the value to the scripts that it calls.
@@ -255,7 +258,7 @@ unpack_packages() { # NAME PACKAGE...
   shift
   [ ! -e "$unpacked/whole" ] || return 0
   have apt-get || return
-  step "unpacking $* below $TOOLS"
+  step "unpacking $* below $UNPACKED"
   rm -rf "$unpacked"
   mkdir -p "$UNPACKED/apt/lists/partial" "$unpacked/archives/partial" || return
   # apt reads the list of installed packages, and writes no file of the system.
@@ -283,12 +286,14 @@ link_unpacked() { # NAME PROGRAM
   mkdir -p "$UNPACKED/bin" || return
   {
     printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s"\n' "${libraries%:}"
+    printf 'export PYTHONPATH="%s"\n' "$root/usr/lib/python3/dist-packages"
     printf 'export FONTCONFIG_FILE="%s"\nexec "%s" "$@"\n' "$UNPACKED/fonts.conf" "$file"
   } >"$UNPACKED/bin/$2" && chmod +x "$UNPACKED/bin/$2" || return
   cat >"$UNPACKED/fonts.conf" <<EOF
 <fontconfig><dir>/usr/share/fonts</dir><dir>$UNPACKED/chromium/root/usr/share/fonts</dir><cachedir>$UNPACKED/fonts</cachedir></fontconfig>
 EOF
-  "$UNPACKED/bin/$2" --version >/dev/null 2>&1 || "$UNPACKED/bin/$2" -v >/dev/null 2>&1 || { rm "$UNPACKED/bin/$2" && return 1; }
+  "$UNPACKED/bin/$2" --version >/dev/null 2>&1 || "$UNPACKED/bin/$2" -v >/dev/null 2>&1 ||
+    "$UNPACKED/bin/$2" --help >/dev/null 2>&1 || { rm "$UNPACKED/bin/$2" && return 1; }
 }
 
 # Prints the path of the dynamic linker among unpacked packages; the libraries are beside it.

@@ -5,5 +5,5 @@ mod exact;
 mod login;
 mod pair;
 mod redis_unavailable;
-mod sentinel;
+pub(crate) mod sentinel;
 mod slots;

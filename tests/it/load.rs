@@ -5,7 +5,9 @@
 //! as in `make test`, judges only correctness; `make load` runs for minutes, and also judges the times.
 
 mod books;
+mod cluster;
 mod driver;
+mod ha;
 mod memory;
 mod mix;
 mod network;
@@ -22,7 +24,7 @@ use nix::sys::signal::Signal;
 use driver::{Driver, Phase};
 use mix::Mix;
 use report::Report;
-use world::World;
+use world::{Service, World};
 
 /// The rate of an overload, as a multiple of the normal rate.
 const OVERLOAD: f64 = 10.0;
@@ -70,7 +72,7 @@ async fn acknowledged_writes_hold_under_load_and_faults() {
     let settings = Settings::read();
     println!("{settings:?}");
     let mut world = World::start(settings).await;
-    let mix = Arc::new(Mix::new(&world).await);
+    let mix = Arc::new(Mix::new(&world.service).await);
     let driver = Driver::new(mix.clone(), settings.rate, settings.tail);
     let mut report = Report::new(settings);
     let undisturbed = Phase { name: "undisturbed", length: settings.phase, factor: 1.0 };
@@ -90,20 +92,20 @@ async fn acknowledged_writes_hold_under_load_and_faults() {
     report.phase(driver.run(phase("Redis is lost"), redis_loss(&mut world, settings.phase / 2)).await);
     let overload = Phase { name: "10 × overload", factor: OVERLOAD, ..undisturbed };
     report.phase(driver.run(overload, tokio::time::sleep(settings.phase)).await);
-    let memory = memory::sample(world.pids());
+    let memory = memory::sample(world.service.pids());
     report.phase(driver.run(Phase { name: "soak", length: settings.soak, factor: 1.0 }, async {}).await);
     report.memory(memory.stop().await);
 
-    report.books(books::check(&mix, &world).await);
+    report.books(books::check(&mix, &world.service).await);
     report.print();
-    world.defects().iter().take(3).for_each(|line| println!("{line}"));
+    world.service.defects().iter().take(3).for_each(|line| println!("{line}"));
     let failures = report.failures();
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
 async fn rolling_restart(world: &mut World) {
-    for index in 0..World::INSTANCES {
-        world.replace(index).await;
+    for index in 0..Service::INSTANCES {
+        world.service.replace(index).await;
     }
 }
 

@@ -43,6 +43,16 @@ impl Pair {
         Self { primary, standby, database }
     }
 
+    /// Lets commits wait for the standby.
+    async fn replicate_synchronously(&self) {
+        self.database.sql("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+        self.database.sql("SELECT pg_reload_conf()").await;
+        eventually("replication is synchronous", async || {
+            self.database.number("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await == 1
+        })
+        .await;
+    }
+
     async fn app(&self, max_lag: &str) -> TestApp {
         let builder = TestApp::builder().on(&self.database).set("DATABASE_REPLICA_URLS", self.standby.url());
         builder.set("DATABASE_REPLICA_MAX_LAG", max_lag).start().await

@@ -122,13 +122,13 @@ pub(crate) fn find_pgbouncer() -> Result<PathBuf, Error> {
     })
 }
 
-/// Finds `nginx` or `haproxy`, which are often off the `PATH` of ordinary users.
-pub(crate) fn find_proxy(name: &str) -> Result<PathBuf, Error> {
+/// Finds a program whose package has its name, which may be off the `PATH` of ordinary users.
+pub(crate) fn find_installed(name: &str) -> Result<PathBuf, Error> {
     let system = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from);
     let mut installed = path_dirs().into_iter().chain(system).map(|dir| dir.join(name));
-    installed.find(|path| path.is_file()).ok_or_else(|| {
-        Error::Missing(format!("{name} is not installed: scripts/setup test installs the package of that name"))
-    })
+    installed
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::Missing(format!("{name} is not installed: scripts/setup installs its package")))
 }
 
 /// Returns the 15 of `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)`; accepts `… 18beta1` too.

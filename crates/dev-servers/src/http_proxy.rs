@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 
-use crate::binaries::find_proxy;
+use crate::binaries::find_installed;
 use crate::launch::free_port;
 use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
@@ -65,7 +65,7 @@ impl HttpProxy {
         kind: ProxyKind,
         configuration: impl Fn([SocketAddr; 2], &Path) -> String,
     ) -> Result<Self, Error> {
-        let program = find_proxy(kind.program())?;
+        let program = find_installed(kind.program())?;
         let mut attempt = 1;
         loop {
             let dir = temporary_dir(kind.program())?;

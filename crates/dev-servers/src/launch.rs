@@ -166,13 +166,13 @@ async fn end_orphan(dir: &ClusterDir) -> Result<(), Error> {
     Ok(())
 }
 
-fn first_line_pid(path: &Path) -> Option<Pid> {
+pub(crate) fn first_line_pid(path: &Path) -> Option<Pid> {
     let text = std::fs::read_to_string(path).ok()?;
     text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1).map(Pid::from_raw)
 }
 
 /// Whether `pid` is alive and is the server of `cluster`: its command line, which [`spawn`] wrote, names the directory.
-fn is_postmaster_of(pid: Pid, cluster: &Path) -> bool {
+pub(crate) fn is_postmaster_of(pid: Pid, cluster: &Path) -> bool {
     if kill(pid, None) == Err(Errno::ESRCH) {
         return false;
     }

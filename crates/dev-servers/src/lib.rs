@@ -1,8 +1,8 @@
 //! Servers that a program starts for itself in development and tests: the private Postgres of `mainstay serve` without
-//! `DATABASE_URL`, and the throwaway Postgres, Redis, Envoy, PgBouncer, nginx and HAProxy of tests and benches.
+//! `DATABASE_URL`, and the throwaway Postgres, Redis, Envoy, PgBouncer, nginx, HAProxy and Patroni of tests and benches.
 //!
 //! Nothing is downloaded or linked: this crate launches the `postgres`, `initdb`, `redis-server`, `nginx` and `haproxy`
-//! that the system's packages installed, and the `envoy` and `pgbouncer` of `scripts/setup`. Each server
+//! that the system's packages installed, and the `envoy`, `pgbouncer`, `patroni` and `etcd` of `scripts/setup`. Each server
 //!
 //! - never outlives the process that started it, `kill -9` included (`process.rs` explains how);
 //! - does not receive a Ctrl-C in the terminal, so it still answers while the application drains;
@@ -12,7 +12,7 @@
 //!
 //! - `postgres`: a Postgres from start to stop; `cluster_dir` is its directory, `launch` its start, `account` the user it
 //!   runs as.
-//! - `redis`, `envoy`, `pgbouncer`, `http_proxy`: the others; `redis_cluster` is several nodes of Redis.
+//! - `redis`, `envoy`, `pgbouncer`, `http_proxy`, `patroni`: the others; `redis_cluster` is several nodes of Redis.
 //! - `process`: a child process that can't outlive its parent.
 //! - `binaries`: finds the installed programs.
 
@@ -22,6 +22,7 @@ mod cluster_dir;
 mod envoy;
 mod http_proxy;
 mod launch;
+mod patroni;
 mod pgbouncer;
 mod postgres;
 mod process;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 pub use envoy::Envoy;
 pub use http_proxy::{HttpProxy, ProxyKind};
+pub use patroni::{Etcd, NodeLinks, PatroniNode, PatroniPasswords, patronictl};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Options, Postgres};
 pub use process::FreezeGuard;

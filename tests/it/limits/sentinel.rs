@@ -13,12 +13,20 @@ use super::pair::{BURST, connect, count_admitted, has_counted, is_healthy, write
 use crate::support::{Actor, Process, TestDatabase, actor::sign_in, eventually, people::Cast};
 
 /// The name under which Sentinel knows the primary.
-const NAME: &str = "shop";
+pub(crate) const NAME: &str = "shop";
 
 /// Returns the replication section of INFO. Each call opens a connection, because Sentinel closes the connections of a
 /// Redis that it promotes, even new ones.
 async fn replication_info(url: &str) -> redis::RedisResult<String> {
     redis::cmd("INFO").arg("replication").query_async(&mut connect(url).await?).await
+}
+
+/// Waits until Sentinel has promoted a replica.
+pub(crate) async fn promotion(replica: &Redis) {
+    eventually("the replica is the primary", async || {
+        replication_info(&replica.url()).await.is_ok_and(|info| info.contains("role:master"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,10 +74,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         primary.crash();
         let since = Instant::now();
-        eventually("the replica is the primary", async || {
-            replication_info(&replica.url()).await.is_ok_and(|info| info.contains("role:master"))
-        })
-        .await;
+        promotion(&replica).await;
         let elected = since.elapsed();
         for server in [&first, &second] {
             eventually("the server has found it", async || is_healthy(server).await).await;

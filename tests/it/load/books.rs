@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{
     mix::Outcome,
     mix::{Kind, Mix},
-    world::World,
+    world::Service,
 };
 
 /// The number of writes that are repeated concurrently.
@@ -26,7 +26,7 @@ pub(super) struct Books {
     pub(super) faults: Vec<String>,
 }
 
-pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
+pub(super) async fn check(mix: &Arc<Mix>, service: &Service) -> Books {
     let mut books = Books::default();
     let acknowledged = (0..mix.writes.lock().expect("no panic").len()).filter(|index| mix.answer(*index).is_some());
     books.compared.push(("writes that were acknowledged during the run", acknowledged.count()));
@@ -44,14 +44,14 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
             let writes = mix.writes.lock().expect("no panic");
             writes.iter().filter(|write| write.kind == kind).filter_map(|write| write.answer.clone()).collect()
         };
-        books.compare(name, answers.into_iter().map(|(_, id)| id).collect(), ids(world, select).await);
+        books.compare(name, answers.into_iter().map(|(_, id)| id).collect(), ids(service, select).await);
     }
     let webhooks = mix.webhooks.lock().expect("no panic").clone();
-    let rows: BTreeSet<_> = ids(world, "SELECT provider_event_id FROM inbound_events").await.into_iter().collect();
+    let rows: BTreeSet<_> = ids(service, "SELECT provider_event_id FROM inbound_events").await.into_iter().collect();
     let missing = webhooks.iter().filter(|id| !rows.contains(*id)).count();
     books.compared.push(("webhooks that were acknowledged", webhooks.len()));
     books.expect(missing == 0, || format!("{missing} webhooks were acknowledged and are lost"));
-    let count = async |select: &str| world.database.number(select).await;
+    let count = async |select: &str| service.database.number(select).await;
     let unsent = count(
         "SELECT count(*) FROM tickets t WHERE NOT EXISTS (SELECT FROM webhook_deliveries d
         WHERE d.payload::json #>> '{data,id}' = t.id::text)",
@@ -59,9 +59,9 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
     .await;
     books.expect(unsent == 0, || format!("{unsent} tickets have no webhook to their account's endpoint"));
 
-    let movements = world.gateway.settled_books(&world.database).await;
+    let movements = service.gateway.settled_books(&service.database).await;
     books.compared.push(("movements of money at the gateway", movements));
-    let (is_clean, output) = world.run(&["ledger", "check"]).await;
+    let (is_clean, output) = service.run(&["ledger", "check"]).await;
     books.expect(is_clean, || output);
     books
 }
@@ -79,8 +79,8 @@ async fn repeat(mix: &Mix, index: usize) -> Option<String> {
     Some(format!("never final: {:?}", mix.writes.lock().expect("no panic")[index]))
 }
 
-async fn ids(world: &World, select: &str) -> Vec<String> {
-    world.database.sql(select).await.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+async fn ids(service: &Service, select: &str) -> Vec<String> {
+    service.database.sql(select).await.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
 }
 
 impl Books {

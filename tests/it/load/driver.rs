@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    mix::{Mix, Outcome},
+    mix::{self, Mix, Outcome},
     until,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Phase {
 pub(super) struct Sample {
     pub(super) due: Instant,
     pub(super) took: Duration,
+    pub(super) is_write: bool,
     pub(super) outcome: Outcome,
 }
 
@@ -65,8 +66,9 @@ impl Driver {
             let mut samples = Vec::new();
             while began.elapsed() < phase.length {
                 let due = Instant::now();
-                let outcome = self.mix.request(self.number.fetch_add(1, Ordering::Relaxed)).await;
-                samples.push(Sample { due, took: due.elapsed(), outcome });
+                let number = self.number.fetch_add(1, Ordering::Relaxed);
+                let outcome = self.mix.request(number).await;
+                samples.push(Sample { due, took: due.elapsed(), is_write: mix::is_write(number), outcome });
             }
             samples
         };
@@ -100,9 +102,10 @@ impl Driver {
                 break;
             }
             let factor = if end.is_none() { phase.factor } else { 1.0 };
+            let number = self.number.fetch_add(1, Ordering::Relaxed);
+            let is_write = mix::is_write(number);
             if in_flight.load(Ordering::Relaxed) < MAX_IN_FLIGHT {
                 let (mix, samples, in_flight) = (self.mix.clone(), samples.clone(), in_flight.clone());
-                let number = self.number.fetch_add(1, Ordering::Relaxed);
                 in_flight.fetch_add(1, Ordering::Relaxed);
                 requests.spawn(async move {
                     let outcome = mix.request(number).await;
@@ -110,10 +113,10 @@ impl Driver {
                     // Measured from the due time, so that a late driver does not distort the result (coordinated
                     // omission).
                     let took = due.elapsed();
-                    samples.lock().expect("no panic").push(Sample { due, took, outcome });
+                    samples.lock().expect("no panic").push(Sample { due, took, is_write, outcome });
                 });
             } else {
-                let sample = Sample { due, took: Duration::ZERO, outcome: Outcome::Refused };
+                let sample = Sample { due, took: Duration::ZERO, is_write, outcome: Outcome::Refused };
                 samples.lock().expect("no panic").push(sample);
             }
             while requests.try_join_next().is_some() {}

@@ -6,7 +6,7 @@ use mainstay_kernel::contract::policy::Role;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::Service;
 use crate::{
     cases::post,
     support::{Actor, euro, people, unique, webhook},
@@ -63,6 +63,16 @@ enum Reply {
     Wrong(String),
 }
 
+/// Whether the request of a number writes.
+pub(super) fn is_write(number: usize) -> bool {
+    kind(number) >= 70
+}
+
+/// Steps of 37 spread the kinds evenly.
+fn kind(number: usize) -> usize {
+    number * 37 % 100
+}
+
 struct Customer {
     token: String,
     account: String,
@@ -82,12 +92,12 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    pub(super) async fn new(world: &World) -> Self {
-        let endpoint = world.endpoint();
+    pub(super) async fn new(service: &Service) -> Self {
+        let endpoint = service.endpoint();
         let roles = [(Role::Agent, None), (Role::Admin, None)].into_iter();
         let roles: Vec<_> = roles.chain((0..CUSTOMERS).map(|_| (Role::Customer, None))).collect();
         let mut actors = Vec::new();
-        for user in people::users(&world.database, &roles).await {
+        for user in people::users(&service.database, &roles).await {
             actors.push((user.account.to_string(), Actor::user(&endpoint, user)));
         }
         let token = async |actor: &Actor| actor.token().await.expect("a user has one");
@@ -97,8 +107,7 @@ impl Mix {
         let product = admin.rest("ProductService.CreateProduct", product).await.success().id();
         let mut customers = Vec::new();
         for (account, actor) in &actors[2..] {
-            let hook =
-                json!({ "url": world.receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": account });
+            let hook = json!({ "url": service.receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": account });
             admin.rest("WebhookEndpointService.CreateWebhookEndpoint", hook).await.success();
             customers.push(Customer { token: token(actor).await, account: account.clone() });
         }
@@ -111,8 +120,7 @@ impl Mix {
     /// Sends the request of a number.
     pub(super) async fn request(&self, number: usize) -> Outcome {
         let customer = number % CUSTOMERS;
-        // Steps of 37 spread the kinds evenly.
-        match number * 37 % 100 {
+        match kind(number) {
             0..25 => self.read_one(Kind::Ticket, number).await,
             25..40 => self.read("/api/v1/tickets?pageSize=20", &self.agent).await,
             40..60 => self.read(&format!("/api/v1/posts/{}", self.post), &self.customers[customer].token).await,

@@ -41,6 +41,11 @@ impl Report {
     }
 
     pub(super) fn phase(&mut self, result: PhaseResult) {
+        self.fault(result, Duration::MAX);
+    }
+
+    /// Adds the phase of a fault in which a write must be acknowledged at least once in a time.
+    pub(super) fn fault(&mut self, result: PhaseResult, longest_pause: Duration) {
         let name = result.phase.name;
         let mut faults = Vec::new();
         let count = |outcome: &Outcome| result.samples.iter().filter(|sample| sample.outcome == *outcome).count();
@@ -48,7 +53,10 @@ impl Report {
         let wrong: Vec<_> = result.samples.iter().filter_map(Sample::wrong).collect();
         faults.extend(wrong.iter().take(3).map(|what| (*what).to_owned()));
         let goodput = result.goodput();
-        let recovery = result.recovery();
+        let (recovery, pause) = (result.recovery(), result.write_pause());
+        if pause > longest_pause {
+            faults.push(format!("no write was acknowledged for {pause:.1?}"));
+        }
         if self.settings.judges_times {
             // A rollout is transparent, and nothing fails without a fault.
             if ["undisturbed", "capacity", "rolling restart", "the standby is lost", "soak"].contains(&name)
@@ -66,11 +74,12 @@ impl Report {
         let (p50, p99) = result.quantiles();
         let verdict = if faults.is_empty() { "pass" } else { "FAIL" };
         self.rows.push(format!(
-            "| {name} | {} | {good} | {refusals} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {verdict} |",
+            "| {name} | {} | {good} | {refusals} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {:.1} | {verdict} |",
             result.samples.len(),
             wrong.len(),
             (result.end - result.began).as_secs_f64(),
             recovery.as_secs_f64(),
+            pause.as_secs_f64(),
         ));
         println!("{}", self.rows.last().expect("a row"));
         self.failures.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
@@ -101,8 +110,10 @@ impl Report {
             self.settings.rate,
             std::thread::available_parallelism().map_or(0, usize::from)
         );
-        println!("| phase | sent | good | refused | wrong | goodput/s | p50 ms | p99 ms | fault s | recovery s | |");
-        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
+        println!(
+            "| phase | sent | good | refused | wrong | goodput/s | p50 ms | p99 ms | fault s | recovery s | no writes s | |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
         self.rows.iter().for_each(|row| println!("{row}"));
         println!();
         self.notes.iter().for_each(|note| println!("- {note}"));
@@ -142,6 +153,15 @@ impl PhaseResult {
         }
         let is_bad = |(good, all): &(u32, u32)| f64::from(*good) < RECOVERED * f64::from(*all);
         bins.iter().rposition(is_bad).map_or(Duration::ZERO, |bin| BIN * (bin as u32 + 1))
+    }
+
+    /// Returns the longest time without an acknowledged write.
+    fn write_pause(&self) -> Duration {
+        let is_good = |sample: &&Sample| sample.is_write && sample.outcome == Outcome::Good;
+        let mut times: Vec<_> = self.samples.iter().filter(is_good).map(|sample| sample.due + sample.took).collect();
+        times.extend([self.began, self.end]);
+        times.sort_unstable();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
     /// Returns the median and the 99th percentile of the successes, in milliseconds.

@@ -1,5 +1,5 @@
-//! The servers: a dedicated Postgres with a standby, a Redis, a gateway, two instances, and Envoy. The instances reach
-//! Postgres and Redis over links that can fail.
+//! The servers: a service of a gateway, two instances and Envoy; and for it a dedicated Postgres with a standby, and a
+//! Redis, which the instances reach over links that can fail.
 
 use std::{
     net::SocketAddr,
@@ -33,6 +33,11 @@ pub(super) struct World {
     pub(super) redis: Redis,
     pub(super) to_postgres: Link,
     pub(super) to_redis: Link,
+    pub(super) service: Service,
+}
+
+/// The instances, Envoy, and what the instances call, apart from their Redis and the servers of their database.
+pub(super) struct Service {
     pub(super) gateway: FakeGateway,
     pub(super) receiver: Receiver,
     pub(super) database: Arc<TestDatabase>,
@@ -43,8 +48,6 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) const INSTANCES: usize = 2;
-
     pub(super) async fn start(settings: Settings) -> Self {
         // A commit that was acknowledged survives a crash.
         let durable = ["fsync", "synchronous_commit", "full_page_writes"];
@@ -54,36 +57,44 @@ impl World {
         servers::migrate(postgres.url()).await;
         let standby = postgres.standby().await.expect("a standby");
         let (to_postgres, to_redis) = (Link::to(postgres.port()).await, Link::to(redis.port()).await);
-        let database = Arc::new(TestDatabase::foreign(postgres.url()));
-        let gateway = FakeGateway::start().await;
-        let receiver = Receiver::slow(&[204], RECEIVER_DELAY).await;
-        let mut variables = variables(&gateway, settings);
-        variables.extend([
+        let own = [
             ("DATABASE_URL", to_postgres.url(postgres.url())),
             ("DATABASE_REPLICA_URLS", standby.url().to_owned()),
             ("REDIS_URL", to_redis.url(&redis.url())),
-        ]);
+        ];
+        let service = Service::start(settings, postgres.url(), own).await;
+        Self { postgres, standby, redis, to_postgres, to_redis, service }
+    }
+
+    pub(super) fn signal_redis(&self, signal: Signal) {
+        let pid = self.redis.pid().and_then(|pid| i32::try_from(pid).ok()).expect("a Redis");
+        kill(Pid::from_raw(pid), signal).expect("our own child");
+    }
+}
+
+impl Service {
+    pub(super) const INSTANCES: usize = 2;
+
+    /// Starts it on a migrated database, with additional variables.
+    pub(super) async fn start(
+        settings: Settings,
+        url: &str,
+        own: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        let database = Arc::new(TestDatabase::foreign(url));
+        let gateway = FakeGateway::start().await;
+        let receiver = Receiver::slow(&[204], RECEIVER_DELAY).await;
+        let mut variables = variables(&gateway, settings);
+        variables.extend(own);
         let mut instances = Vec::new();
         for _ in 0..Self::INSTANCES {
             instances.push(start_instance(&database, &variables, "127.0.0.1:0").await);
         }
         let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
         let envoy = start_envoy(envoy_options(&addresses)).await;
-        let world = Self {
-            postgres,
-            standby,
-            redis,
-            to_postgres,
-            to_redis,
-            gateway,
-            receiver,
-            database,
-            variables,
-            instances,
-            envoy,
-        };
-        world.wait_until_healthy().await;
-        world
+        let service = Self { gateway, receiver, database, variables, instances, envoy };
+        service.wait_until_healthy().await;
+        service
     }
 
     /// Returns Envoy's endpoint, the only one that callers use.
@@ -111,11 +122,6 @@ impl World {
         let next = start_instance(&self.database, &self.variables, &address.to_string()).await;
         self.instances.insert(index, next);
         self.wait_until_healthy().await;
-    }
-
-    pub(super) fn signal_redis(&self, signal: Signal) {
-        let pid = self.redis.pid().and_then(|pid| i32::try_from(pid).ok()).expect("a Redis");
-        kill(Pid::from_raw(pid), signal).expect("our own child");
     }
 
     /// Runs a command of the binary; returns whether it succeeded, with its output.
@@ -158,7 +164,7 @@ fn variables(gateway: &FakeGateway, settings: Settings) -> Vec<(&'static str, St
     let (database, redis) = if settings.judges_times { ("800ms", "20ms") } else { ("3s", "300ms") };
     let mut variables = gateway.variables();
     variables.extend([
-        ("INSTANCES", World::INSTANCES.to_string()),
+        ("INSTANCES", Service::INSTANCES.to_string()),
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("DATABASE_POOL_WAIT", database.to_owned()),
         ("REDIS_TIMEOUT", redis.to_owned()),

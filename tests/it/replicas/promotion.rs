@@ -53,12 +53,7 @@ async fn write(who: &Actor, request: &Value, stop: &AtomicBool, last: &Mutex<Ins
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     let mut pair = Pair::start().await;
-    pair.database.sql("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
-    pair.database.sql("SELECT pg_reload_conf()").await;
-    eventually("replication is synchronous", async || {
-        pair.database.number("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await == 1
-    })
-    .await;
+    pair.replicate_synchronously().await;
     let (first, second) = (pair.primary.port().to_string(), pair.standby.port().to_string());
     let both = pair.database.url.replace(&format!(":{first}/"), &format!(":{first},127.0.0.1:{second}/"));
     let settings = [
@@ -102,6 +97,35 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
         agent.call(protocol, "TicketService.UpdateTicket", change.clone()).await.success();
         assert_eq!(subject(&customer, protocol, ticket, &[]).await, "After");
     }
+}
+
+/// A commit that waits for its standby is neither cancelled with its request nor visible, so that no repetition of the request is
+/// answered with what a failover would lose.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_no_standby_has_is_not_acknowledged_to_a_repetition() {
+    let pair = Pair::start().await;
+    pair.replicate_synchronously().await;
+    let app = TestApp::builder().on(&pair.database).start().await;
+    let Cast { customer, .. } = app.cast().await;
+    customer.token().await;
+    let frozen = pair.standby.freeze();
+    let key = unique();
+    let write = async |protocol, timeout| {
+        let headers = [("idempotency-key", key.as_str()), ("x-request-timeout", timeout)];
+        customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await
+    };
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        for protocol in PROTOCOLS {
+            let answer = write(protocol, "1s").await;
+            let is_refused = ["DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS", "UNAVAILABLE"].contains(&&*answer.reason);
+            assert!(is_refused, "{answer:#?}");
+        }
+        assert_eq!(pair.database.number("SELECT count(*) FROM tickets").await, 0, "no session sees it");
+    }
+    drop(frozen);
+    eventually("the write is repeated", async || write(Protocol::Rest, "10s").await.reason.is_empty()).await;
+    assert_eq!(pair.database.number("SELECT count(*) FROM tickets").await, 1);
 }
 
 /// A standby that is promoted while its primary continues has a divergent history.

@@ -36,6 +36,9 @@ const ALL: Reach = Reach::across_accounts("statements that stand alone have no c
 /// The longest wait for a statement that no caller waits for.
 const MAX_REST: Duration = Duration::from_secs(5);
 
+/// The same for a COMMIT, which is not cancelled: its place in the pool bounds the number of sessions that wait for a standby.
+const MAX_COMMIT: Duration = Duration::from_secs(30);
+
 pub(super) struct Session {
     connection: Connection,
     /// The account whose rows statements without a transaction reach; `None`: those of all accounts.
@@ -187,7 +190,7 @@ impl Node {
             if !pooled.connection.is_broken() {
                 self.pool_wait.record(began.elapsed());
                 let (connector, trace) = (self.connector.clone(), self.trace());
-                return Ok(Lease { connector, pooled: Some(pooled), settled: false, trace });
+                return Ok(Lease { connector, pooled: Some(pooled), settled: false, is_commit_sent: false, trace });
             }
         }
     }
@@ -213,6 +216,7 @@ pub(crate) struct Lease {
     connector: Connector,
     pooled: Option<bb8::PooledConnection<'static, Sessions>>,
     settled: bool,
+    is_commit_sent: bool,
     trace: Option<String>,
 }
 
@@ -228,6 +232,17 @@ impl Lease {
 
     pub(crate) fn begin(&self, reach: Reach) -> Cow<'static, str> {
         begin(self.trace.as_deref(), reach, self.pooled.as_ref().and_then(|session| session.bound))
+    }
+
+    /// Records that a COMMIT is sent, which is not cancelled if its caller leaves. A cancelled COMMIT no longer waits for a
+    /// synchronous standby: other sessions, such as that of a repetition, would see what a failover loses.
+    pub(crate) fn send_commit(&mut self) {
+        self.is_commit_sent = true;
+    }
+
+    /// Whether a COMMIT was sent. If its answer was lost, the outcome of the transaction is unknown.
+    pub(crate) fn is_commit_sent(&self) -> bool {
+        self.is_commit_sent
     }
 
     /// Records that no statement runs and no transaction is open, so that the connection may be lent again.
@@ -255,15 +270,18 @@ impl Drop for Lease {
         let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let connector = self.connector.clone();
+        let (connector, is_commit_sent) = (self.connector.clone(), self.is_commit_sent);
         runtime.spawn(async move {
             let connection = &mut pooled.connection;
-            connector.cancel(connection).await;
-            // This queues behind the cancelled statement: once it is answered, Postgres is idle, and the pool may open
-            // another connection in the place of this one without exceeding its size.
-            let rest = tokio::time::timeout(MAX_REST, connection.batch_execute("ROLLBACK")).await;
+            if !is_commit_sent {
+                connector.cancel(connection).await;
+            }
+            let longest = if is_commit_sent { MAX_COMMIT } else { MAX_REST };
+            // This queues behind the last statement: once it is answered, Postgres is idle, and the pool may open another
+            // connection in the place of this one without exceeding its size.
+            let rest = tokio::time::timeout(longest, connection.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
-                tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
+                tracing::warn!("a Postgres connection did not become idle after its caller left");
             }
             // The request to cancel may still be on its way and would hit the next borrower's statement, so the pool
             // must drop the connection.

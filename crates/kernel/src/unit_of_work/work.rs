@@ -46,7 +46,6 @@ pub struct Work {
     /// The hash of the idempotency key, to be claimed when the transaction begins.
     claim: Option<[u8; 32]>,
     is_begun: bool,
-    is_commit_sent: bool,
     queue: Vec<Queued>,
     events: Vec<Event>,
     audit: Audit,
@@ -80,7 +79,7 @@ impl Work {
     ) -> Result<Self> {
         let (now, lease) = (database.now(), database.lease().await?);
         let (queue, events, audit) = Default::default();
-        Ok(Self { reach, permit, now, lease, claim, is_begun: false, is_commit_sent: false, queue, events, audit })
+        Ok(Self { reach, permit, now, lease, claim, is_begun: false, queue, events, audit })
     }
 
     /// Returns the time of the unit of work, which its rows and events have in common.
@@ -214,7 +213,7 @@ impl Work {
 
     /// Whether a COMMIT was sent. If its answer was lost, the outcome of the transaction is unknown.
     pub(super) fn is_commit_sent(&self) -> bool {
-        self.is_commit_sent
+        self.lease.is_commit_sent()
     }
 
     /// Commits everything, with `last` as the last statement. If a statement fails, its error is the result, and nothing is
@@ -231,7 +230,7 @@ impl Work {
         }
         self.queue.extend(last);
         fault::point("commit.before")?;
-        self.is_commit_sent = true;
+        self.lease.send_commit();
         if self.queue.is_empty() {
             return execute(self.lease.connection(), CHECKED_COMMIT).await;
         }
