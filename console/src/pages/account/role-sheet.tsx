@@ -17,7 +17,7 @@ export function RoleSheet({ accountId, role, onClose }: { accountId: string | un
   const [scopes, setScopes] = useState<readonly string[]>(role?.scopes ?? []);
   const [idle, setIdle] = useState(minutesOf(role?.sessionIdleSeconds));
   const [age, setAge] = useState(minutesOf(role?.sessionMaxAgeSeconds));
-  const limits = { ...(idle !== "" && { sessionIdleSeconds: 60 * Number(idle) }), ...(age !== "" && { sessionMaxAgeSeconds: 60 * Number(age) }) };
+  const limits = { ...(idle !== "" && { sessionIdleSeconds: Math.round(60 * Number(idle)) }), ...(age !== "" && { sessionMaxAgeSeconds: Math.round(60 * Number(age)) }) };
   const body = { name: name.trim(), description: description.trim(), scopes: [...scopes].sort() as Scopes, ...limits };
   const send = (key: string) => {
     const header = { "Idempotency-Key": key };
@@ -29,17 +29,17 @@ export function RoleSheet({ accountId, role, onClose }: { accountId: string | un
     <FormSheet title={role ? t("Edit the role") : t("New role")} action={t("Save")} request={{ ...body, version: role?.version }} valid={scopes.length > 0} wide onSubmit={send} onClose={onClose}>
       <label><span>{t("Name")}</span><input required autoFocus maxLength={60} autoComplete="off" value={name} onChange={(event) => setName(event.target.value)} /></label>
       <label><span>{t("Description")}</span><input maxLength={300} autoComplete="off" value={description} onChange={(event) => setDescription(event.target.value)} /></label>
-      <label><span>{t("Longest pause of a session, in minutes")}</span><input type="number" min={15} max={525_600} value={idle} onChange={(event) => setIdle(event.target.value)} /></label>
-      <label><span>{t("Longest session without another proof of identity, in minutes")}</span><input type="number" min={15} max={525_600} value={age} onChange={(event) => setAge(event.target.value)} /></label>
+      <label><span>{t("Longest pause of a session, in minutes")}</span><input type="number" min={15} max={525_600} step="any" value={idle} onChange={(event) => setIdle(event.target.value)} /></label>
+      <label><span>{t("Longest session without another proof of identity, in minutes")}</span><input type="number" min={15} max={525_600} step="any" value={age} onChange={(event) => setAge(event.target.value)} /></label>
       <OfferedScopes accountId={accountId} chosen={scopes} onChange={setScopes} />
       <p className="help">{t("You can give only scopes that you hold yourself.")}</p>
     </FormSheet>
   );
 }
 
-/** A limit in whole minutes, for an input; empty without one. */
+/** A limit in minutes, for an input; empty without one. */
 function minutesOf(seconds: number | undefined): string {
-  return seconds === undefined ? "" : String(Math.ceil(seconds / 60));
+  return seconds === undefined ? "" : String(seconds / 60);
 }
 
 /** The scopes that the caller holds and the role may have, by module. */
