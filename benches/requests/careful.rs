@@ -1,4 +1,4 @@
-//! What a careful team adds to the bare server, with libraries alone: the check of the access token, a rate limit in Redis
+//! The checks of a careful team around the bare server, with libraries alone: the check of the access token, a rate limit in Redis
 //! and a log line per request.
 
 use std::{

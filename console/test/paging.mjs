@@ -19,7 +19,7 @@ export function paging({ me, tickets, order, payment, endpoint, delivery, operat
   });
   /** The paged lists: a region of a page of the console, the request, and two rows by their texts. */
   const lists = [
-    ["Failed rows", `/operations/${operation.id}`, "**/operations/*/errors?*", [row("7"), "Line 7 is wrong."], [row("8"), "Line 8 is wrong."]],
+    ["Failed or skipped", `/operations/${operation.id}`, "**/operations/*/errors?*", [row("7"), "Line 7 is wrong."], [row("8"), "Line 8 is wrong."]],
     ["Members", `/customers/${me.accountId}?list=members`, "**/api/v1/members?accountId=*", [member("00000001", "Ada"), "Ada"], [member("00000002", "Grace"), "Grace"]],
     ["Payments", `/orders/${order.id}`, "**/api/v1/payments?orderId=*", [{ ...payment, id: idEnding("00000001") }, "00000001"], [{ ...payment, id: idEnding("00000002") }, "00000002"]],
     ["Deliveries", `/webhooks/${endpoint.id}`, "**/webhook-endpoints/*/deliveries?*", [{ ...delivery, id: idEnding("00000001"), eventType: "first.event" }, "first.event"], [{ ...delivery, id: idEnding("00000002"), eventType: "second.event" }, "second.event"]],

@@ -257,7 +257,7 @@ export function ticketActions({ token, me, payment }) {
         await page.getByRole("button", { name: "Resolve" }).click();
         // The server says what it would do.
         await page.getByRole("heading", { name: "Tickets that will change: 3" }).waitFor();
-        await page.getByText("You can undo this for 24 hours.").waitFor();
+        await page.getByText("The change can be undone for 24 hours.").waitFor();
         await sound(page, "the question");
         await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
         await page.getByText("Tickets changed: 3").waitFor();

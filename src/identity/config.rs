@@ -28,9 +28,9 @@ pub struct IdentityConfig {
     pub refresh_ttl: Duration,
     /// The maximum lifetime of a session, regardless of refreshes.
     pub session_max_age: Duration,
-    /// The lifetime of a session of the staff without a refresh, if shorter than that of people.
+    /// The lifetime of a session of the staff without a refresh, if shorter than that of customers.
     pub staff_session_idle: Duration,
-    /// Likewise, regardless of refreshes.
+    /// The lifetime of a session of the staff regardless of refreshes, if shorter than that of customers.
     pub staff_session_max_age: Duration,
     /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,

@@ -74,7 +74,7 @@ pub(super) async fn forget_data_exports(app: App) -> Result<usize> {
 }
 
 /// Revocations outlive the sessions that they end, and all their access tokens, so that a failover to a replica that lacks the
-/// last changes of a session revives none. The sessions of people last the longest.
+/// last changes of a session revives none. The sessions of customers last the longest.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
     let age = session::life(&app, Role::Customer).whole + app.part::<Tokens>().life() + MARGIN;
     in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, age, BATCH))).await

@@ -84,7 +84,7 @@ export function OperationPage() {
         {data.failure && <p className="warning">{data.failure.message} <code>{data.failure.code}</code></p>}
         <Fields value={data.progress} />
       </Card>
-      {data.progress.rowsFailed !== "0" && <RelatedList title={t("Failed rows")} name={["operation-errors", id, isOver(data)]} empty={t("No row failed.")} columns={columns} fetch={errors} refetchMs={!isOver(data) && POLL_MS} />}
+      {data.progress.rowsFailed !== "0" && <RelatedList title={t("Failed or skipped")} name={["operation-errors", id, isOver(data)]} empty={t("No row failed.")} columns={columns} fetch={errors} refetchMs={!isOver(data) && POLL_MS} />}
       <Card title={t("Details")}><Fields value={data} without={["progress", "failure", "kind"]} /></Card>
     </PageFrame>
   );

@@ -26,10 +26,10 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Requester": "Anfragender", "Revoked": "Widerrufen", "Role": "Rolle", "Roles": "Rolle", "Scopes": "Rechte", "Slug": "Adresse",
   "Start time": "Beginn", "State": "Zustand", "Status": "Status", "Statuses": "Status", "Subject": "Betreff", "Summary": "Zusammenfassung", "Tag": "Schlagwort",
   "Tags": "Schlagwörter", "Title": "Titel", "Total": "Summe", "Type": "Art", "Unit price": "Einzelpreis", "Changed": "Geändert", "URL": "URL",
-  "Browser": "Browser", "Version": "Fassung", "Rows total": "Zeilen", "Rows done": "Erledigt", "Created or changed": "Angelegt oder geändert", "Already there": "Schon vorhanden", "Failed rows": "Fehlgeschlagene Zeilen", "Items done": "Erledigt", "Deletion time": "Löschung", "Erase time": "Löschung", "Requested by": "Verlangt von", "Tables": "Tabellen",
+  "Browser": "Browser", "Version": "Fassung", "Rows total": "Zeilen", "Rows done": "Erledigt", "Created or changed": "Angelegt oder geändert", "Unchanged": "Unverändert", "Failed or skipped": "Fehlgeschlagen oder übergangen", "Items done": "Erledigt", "Deletion time": "Löschung", "Erase time": "Löschung", "Requested by": "Verlangt von", "Tables": "Tabellen",
   "At period end": "Zum Ende des Zeitraums", "Cancel at period end": "Endet mit dem Zeitraum",
   "Allowed networks": "Erlaubte Netze", "Overlap seconds": "Überschneidung in Sekunden",
-  "Session idle seconds": "Längste Pause einer Sitzung in Sekunden", "Session max age seconds": "Längste Sitzung in Sekunden",
+  "Longest pause of a session, in seconds": "Längste Pause einer Sitzung, in Sekunden", "Longest session without another proof of identity, in seconds": "Längste Sitzung ohne neuen Identitätsnachweis, in Sekunden",
   "Attachments": "Anhänge", "Level": "Schwere", "Method": "Methode", "Source": "Herkunft",
   // The provider of an account.
   "Issuer": "Aussteller", "Client id": "Client-ID", "Client secret": "Client-Geheimnis", "Display name": "Anzeigename", "Enforced": "Vorgeschrieben", "Groups claim": "Claim der Gruppen", "Groups": "Gruppen", "Group": "Gruppe", "Default role": "Rolle ohne Gruppe",

@@ -79,7 +79,9 @@ function capital(text: string): string {
 const PLAIN: Readonly<Record<string, string>> = {
   "Create time": "Created", "Update time": "Updated", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
   "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
-  "Refresh time": "Last used", "Deactivate time": "Deactivated", "Failing since time": "Failing since", "Attempt count": "Attempts", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Id": "ID", "Email": "E-mail address", "Rows created": "Created or changed", "Rows known": "Already there", "Rows failed": "Failed rows", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
+  "Refresh time": "Last used", "Deactivate time": "Deactivated", "Failing since time": "Failing since", "Attempt count": "Attempts", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Id": "ID", "Email": "E-mail address", "Rows created": "Created or changed", "Rows known": "Unchanged", "Rows failed": "Failed or skipped",
+  "Session idle seconds": "Longest pause of a session, in seconds", "Session max age seconds": "Longest session without another proof of identity, in seconds",
+  "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
   "Oauth clients": "Applications", "Oauth consents": "Applications with access", "Redirect uris": "Redirect URIs", "Post logout redirect uris": "Redirect URIs after the sign-out", "Oauth client": "Application",
   "Create oauth client": "Register application", "Update oauth client": "Change application", "Delete oauth client": "Delete application",
   "Rotate oauth client secret": "Replace secret", "Delete oauth consent": "Withdraw access",

@@ -37,7 +37,7 @@ impl TestServer {
     /// Returns a new admin. As for all callers, the access token is valid for 5 minutes of the server's clock.
     ///
     /// # Panics
-    /// Like [`sign_in`](Self::sign_in), as do the following functions.
+    /// This function and the following ones panic like [`sign_in`](Self::sign_in).
     pub async fn admin(&self) -> Client {
         self.user(Role::Admin).await
     }

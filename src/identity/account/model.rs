@@ -50,7 +50,7 @@ impl Account {
         if next == self { self } else { Self { version: self.version + 1, updated_at: now, ..next } }
     }
 
-    /// Returns whether the account requires something else of the sign-ins of its members than before.
+    /// Returns whether the requirements on the sign-ins and sessions of members differ from those of an earlier version.
     pub fn changes_policy(&self, earlier: &Self) -> bool {
         (self.requires_second_factor, self.limits) != (earlier.requires_second_factor, earlier.limits)
     }

@@ -58,7 +58,7 @@ pub async fn start(app: &App, work: &mut Work, draft: Draft) -> Result<(Imperson
     let by = impersonator(connection, (staff, session), draft.allows_writes).await?;
     let (user, member) = target(connection, &draft).await?;
     let granted = roles::granted_in(connection, member.role.assigned()).await?;
-    // It ends with the session of the staff at the latest.
+    // The impersonation ends no later than the session of the staff.
     let end = session::end_of(connection, staff, session).await?;
     let draft = Draft { life: draft.life.min(end - now), ..draft };
     let impersonation = Impersonation::start(staff, draft, now);

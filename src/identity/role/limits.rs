@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 /// The limits of a role or of an account. They shorten the lifetimes of the configuration; `None` leaves those as they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// The maximum time between two uses, in seconds.
+    /// The maximum time between two uses (refreshes, or proofs of who the user is), in seconds.
     pub idle_seconds: Option<i32>,
     /// The maximum time since the user last proved who they are, in seconds.
     pub max_age_seconds: Option<i32>,

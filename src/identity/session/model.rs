@@ -209,8 +209,8 @@ impl Session {
         !self.ended && now < self.expires_at
     }
 
-    /// Checks that the session continues in a membership with these limits. Both lifetimes are those of now, whenever the session
-    /// began.
+    /// Checks that the session continues in a membership with these limits. The present lifetimes apply, regardless of the start of
+    /// the session.
     ///
     /// # Errors
     /// `SESSION_REVOKED` if it has ended for every account; `REAUTHENTICATION_REQUIRED` if the user must prove again who they are.
@@ -229,7 +229,7 @@ impl Session {
     /// Returns when the session ends in a membership with these limits, unless it is used.
     pub fn end_within(&self, limits: SessionLimits) -> DateTime<Utc> {
         let aged = limits.max_age().map(|age| self.proved_at + age);
-        // A pause that was too long has ended it since the proof.
+        // A pause since the proof was too long, and has ended the session in the membership.
         let is_over = limits.idle_seconds.is_some_and(|idle| self.longest_pause_seconds >= idle);
         let used_at = if is_over { self.proved_at } else { self.used_at() };
         let unused = limits.idle().map(|idle| used_at + idle);
@@ -264,7 +264,7 @@ impl Session {
         Refresh::Reused
     }
 
-    /// Returns the session with the time that follows from its last refresh.
+    /// Returns the session with the expiry that follows from its last refresh.
     #[must_use]
     pub fn extend(self, life: SessionLife) -> Self {
         Self { expires_at: life.end(self.created_at, self.refreshed_at), ..self }

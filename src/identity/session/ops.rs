@@ -56,7 +56,7 @@ pub fn caller(permit: &Permit) -> Result<(UserId, Option<AccountId>, SessionId)>
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
 
-/// Returns the lifetime of sessions with a role. That of the staff is no longer than that of people.
+/// Returns the lifetime of sessions with a role. The lifetime of the staff is no longer than that of customers.
 pub(crate) fn life(app: &App, role: Role) -> SessionLife {
     let config = app.config.section::<IdentityConfig>();
     let time = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::days(365));
@@ -88,7 +88,7 @@ pub async fn begin(
     let granted = granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, policy)).await?;
     insert(app, &session).await?;
     if user.staff_role.is_some() {
-        // The limits of a role of the staff are those of no membership.
+        // The policy of the membership lacks the limits of a role of the staff.
         return owner(app, &session, None).await?.issue(app, &session).await;
     }
     issue(app, user, (member.as_ref(), policy.limits), &granted, &session).await
@@ -329,7 +329,8 @@ pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Resul
     Ok(read(app, user, session).await?.map(|entry| entry.session.device))
 }
 
-/// Returns a user's sessions that can still be refreshed for some account, newest first. Each expires when it ends in its own.
+/// Returns a user's sessions that can still be refreshed for some account, newest first. The expiry of each is its end in its
+/// account.
 ///
 /// # Errors
 /// `NOT_FOUND` if there is no such user; `UNAVAILABLE` if Postgres is unreachable.

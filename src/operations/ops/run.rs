@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::update;
 use crate::operations::model::{Operation, Progress};
 
-/// How long a transaction that began early holds its locks before the step before it commits. Two operations that wait for
-/// each other's locks, which Postgres cannot see, end their wait by this.
+/// The maximum time for which a transaction that began early waits, with its locks, for the commit of the step before. The limit
+/// ends a deadlock of two operations. Postgres can't detect it, because one of the waits is in this process.
 const MAX_EARLY: Duration = Duration::from_secs(10);
 
 /// An operation that a worker carries out.
@@ -43,7 +43,7 @@ impl<'r> Run<'r> {
         self.stop.is_cancelled()
     }
 
-    /// Does a step: stores what `act` does, and the rows by which it adds to the progress, in one transaction.
+    /// Does a step: stores the changes of `act`, and the rows that `act` adds to the progress, in one transaction.
     ///
     /// # Errors
     /// Any error of `act`; `CONFLICT` if the operation was canceled, or another worker, which may have been presumed dead,
@@ -61,9 +61,9 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// Does steps in their order, each in one transaction that stores what the step does, and the progress that it returns in
-    /// addition to that of the steps before. The transaction of a step begins beside that of the one before and commits after
-    /// it, so two connections are in use. Ends early when the worker is stopping.
+    /// Does steps in their order. Each transaction stores the changes of a step, and the rows that the step adds to the progress.
+    /// The transaction of a step begins beside that of the step before and commits after it, so two connections are in use. A
+    /// step that waits longer than ten seconds is rolled back and done again. The method ends early when the worker is stopping.
     ///
     /// # Errors
     /// Those of [`Self::step`]. Neither the failed step nor a later one is then stored.
@@ -92,8 +92,8 @@ impl<'r> Run<'r> {
     }
 }
 
-/// Stores a step after the one before, which sends the operation as it left it. Waits for it with the transaction open, but
-/// not for longer than [`MAX_EARLY`]; then the step is undone, and done again in its turn.
+/// Stores a step after the step before, which sends the operation as it left it. The transaction is open during the wait, for at
+/// most [`MAX_EARLY`]; then the step is rolled back, and done again in its turn.
 async fn in_turn<S>(app: &App, act: S, mut before: oneshot::Receiver<Operation>) -> Result<Operation>
 where
     S: for<'c> Fn(&'c mut Work) -> BoxFuture<'c, Result<Progress>>,

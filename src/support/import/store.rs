@@ -89,7 +89,8 @@ pub struct Origin {
 
 /// Marks rows as imported and returns those that were not marked before.
 ///
-/// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
+/// Rows are inserted in the order of their hashes, so that two batches with rows in common can't deadlock. The order of the batches
+/// of two imports can differ: `Run::overlap` ends that wait.
 pub async fn mark_imported<'r>(
     connection: &mut Connection,
     account: AccountId,

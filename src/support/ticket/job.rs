@@ -9,10 +9,10 @@ use crate::{
     support::{config::SupportConfig, ticket::model::bulk::BulkChange},
 };
 
-/// The slots of imports and of bulk changes.
+/// The lane of imports and of bulk changes.
 pub const BULK_LANE: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
 
-/// In which role, and by what, the owner of the operation acts.
+/// The role and the application in which the owner of the operation acts.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Requester {
     /// The number of the role.

@@ -21,9 +21,9 @@ use crate::{
 /// The longest time without writes: a leader is replaced after its lock has expired, `ttl` in deploy/patroni/patroni.yaml, and
 /// accepts writes once a standby follows it. This machine also runs all servers.
 const REPLACED: Duration = Duration::from_secs(45);
-/// The same if the leader hands its lock over.
+/// The longest time without writes if the leader hands its lock over.
 const HANDED_OVER: Duration = Duration::from_secs(20);
-/// The same if there is the same leader.
+/// The longest time without writes if the leader stays the same.
 const CONTINUED: Duration = Duration::from_secs(5);
 /// Longer than the lock of a leader.
 const FAULT: Duration = Duration::from_secs(40);

@@ -131,8 +131,8 @@ export function BulkBar({ ids, all, everything, filter, total, label, onAll, onE
       {failure !== null && <Problem error={failure} />}
       {proposal && (
         <Confirm title={t("Tickets that will change: {count}", { count: proposal.preview.ticketsChanged })} action={proposal.label} onClose={() => setProposal(undefined)} onConfirm={() => start(proposal.change)}>
-          {proposal.preview.skipped.length > 0 && <><p>{t("These are skipped:")}</p><ul>{proposal.preview.skipped.map(({ code, tickets }) => <li key={code}>{tickets} <code>{code}</code></li>)}</ul></>}
-          <p className={proposal.preview.undoable ? "help" : "warning"}>{proposal.preview.undoable ? t("You can undo this for 24 hours.") : t("This deletes the tickets for good.")}</p>
+          {proposal.preview.skipped.length > 0 && <><p>{t("Skipped tickets:")}</p><ul>{proposal.preview.skipped.map(({ code, tickets }) => <li key={code}>{tickets} <code>{code}</code></li>)}</ul></>}
+          <p className={proposal.preview.undoable ? "help" : "warning"}>{proposal.preview.undoable ? t("The change can be undone for 24 hours.") : t("The tickets are deleted for good.")}</p>
         </Confirm>
       )}
     </>

@@ -36,7 +36,8 @@ const ALL: Reach = Reach::across_accounts("statements that stand alone have no c
 /// The longest wait for a statement that no caller waits for.
 const MAX_REST: Duration = Duration::from_secs(5);
 
-/// The same for a COMMIT, which is not cancelled: its place in the pool bounds the number of sessions that wait for a standby.
+/// The longest wait for a COMMIT that no caller waits for. It is not cancelled. Its place in the pool bounds the number of
+/// sessions that wait for a standby.
 const MAX_COMMIT: Duration = Duration::from_secs(30);
 
 pub(super) struct Session {

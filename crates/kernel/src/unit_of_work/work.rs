@@ -198,7 +198,7 @@ impl Work {
     }
 
     fn queue_audit(&mut self) -> Result<()> {
-        // The nil id stands for several accounts, and the entry is of none.
+        // The nil id stands for several accounts; the entry then belongs to no account.
         let account = self.audit.account.filter(|account| !account.0.is_nil());
         let records: Vec<_> =
             mem::take(&mut self.audit.records).into_iter().map(|record| record.in_account(account)).collect();

@@ -136,7 +136,7 @@ async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQu
     let (query, is_tls) = (Fields::parse(query.unwrap_or_default().as_bytes()), is_secure(&app));
     let place = match query.get("return") {
         Some(path) => Place::read(&app, Some(path)),
-        // The person has come here by way of a reset or a registration.
+        // A reset or a registration has led the person here.
         None => Place::kept(&app, &headers, is_tls),
     };
     let cookies = query.get("return").map(|_| place.keep(&headers, is_tls, PLACE_KEPT)).unwrap_or_default();

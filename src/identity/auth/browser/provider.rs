@@ -132,7 +132,7 @@ async fn finished(
         Ok(Finished::SignedIn(SignedIn::Tokens(pair, _))) => {
             let life = app.config.section::<IdentityConfig>().refresh_ttl;
             cookies.extend(cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), life));
-            // The browser withholds this cookie, too.
+            // The cookie is removed unread, because the browser withholds it, too.
             cookies.extend(cookie::PLACE.clear(headers, is_tls));
             path
         }

@@ -51,7 +51,7 @@ pub(crate) async fn list(connection: &Connection, permit: &Permit) -> Result<Vec
 pub(crate) async fn withdraw(work: &mut Work, client: OauthClientId) -> Result<()> {
     let (user, account, _) = session::caller(&work.permit()?)?;
     let connection = work.connection().await?;
-    // In the order of a decision about a device.
+    // The locks have the order of a decision about a device.
     clients::keep(connection, client).await?;
     store::device::delete_of(connection, user, client).await?;
     if !store::delete_consent(connection, user, client).await? {

@@ -165,7 +165,7 @@ pub(super) fn problem(app: &App, headers: &HeaderMap, status: StatusCode, proble
     respond(app, headers, "authorize.html", (status, "no-referrer"), context! { page => "problem", problem })
 }
 
-/// Shows that the person must add a second factor first, with the way to the console, which leads back to a path.
+/// Shows that the person must first add or prove a second factor, with a link to the console, which leads back to a path.
 pub(super) fn needs_second_factor(app: &App, headers: &HeaderMap, path: &str) -> Response {
     let values = context! { page => "problem", problem => "second_factor", enrolment => enrolment_before(app, path) };
     respond(app, headers, "authorize.html", (StatusCode::FORBIDDEN, "no-referrer"), values)

@@ -80,7 +80,7 @@ fn step(
     move |work| Box::pin(store_batch(work, operation, origin, batch.clone(), now))
 }
 
-/// Stores a batch, and returns the rows by which it adds to the progress.
+/// Stores a batch, and returns the rows that it adds to the progress.
 async fn store_batch(
     work: &mut Work,
     operation: OperationId,

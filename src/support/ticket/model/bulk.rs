@@ -12,10 +12,10 @@ use mainstay_kernel::{
     numbered::numbered,
 };
 
-/// The most tickets of a bulk change.
+/// The maximum number of tickets of a bulk change.
 pub const MAX_TICKETS: usize = 10_000;
 
-/// The most tags of a ticket.
+/// The maximum number of tags of a ticket.
 const MAX_TAGS: usize = 20;
 
 /// The time after the end of a bulk change in which it can be undone.
@@ -137,7 +137,7 @@ numbered! {
         Deleted = 4,
         /// The ticket has the earlier values again.
         Restored = 5,
-        /// The ticket was changed since.
+        /// The undo was refused, because the ticket was changed or deleted since.
         Kept = 6,
     }
 }
@@ -204,7 +204,7 @@ pub struct Skip {
     pub examples: Vec<TicketId>,
 }
 
-/// The ids of a reason that a preview shows.
+/// The maximum number of ids per reason in a preview.
 const EXAMPLES: usize = 10;
 
 impl Preview {

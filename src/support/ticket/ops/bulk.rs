@@ -39,7 +39,7 @@ const DELETE_SCOPE: &str = "support.tickets.delete";
 /// Stores the selected tickets and the operation that changes them.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the filter matches too many tickets, or if the user is not an active agent or admin;
+/// `VALIDATION_FAILED` if the filter matches too many tickets, or if the assignee is not an active agent or admin;
 /// `PERMISSION_DENIED` if the caller may not delete tickets.
 pub async fn begin(work: &mut Work, selection: Selection, change: BulkChange) -> Result<Operation> {
     let permit = work.permit()?;
@@ -55,7 +55,7 @@ fn requester(permit: &Permit) -> Requester {
     Requester { role: permit.caller().role() as i16, application: permit.caller().application() }
 }
 
-/// Returns the ids of the selected tickets. Of tickets that are selected by their ids, some may not exist.
+/// Returns the ids of the selected tickets. Ids of the request may have no ticket.
 async fn select(
     connection: &Connection,
     permit: &Permit,
@@ -108,7 +108,7 @@ pub async fn preview(
 /// Begins the operation that restores what a bulk change replaced.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BULK_CHANGE_FINAL`.
+/// `NOT_FOUND`; `BULK_CHANGE_FINAL` if the change has not ended, ended more than 24 hours ago, or left no ticket to restore.
 pub async fn undo(work: &mut Work, kinds: &Kinds, change: OperationId) -> Result<Operation> {
     let (permit, now) = (work.permit()?, work.now());
     let changed = operation::get(work.connection().await?, &permit, kinds, change).await?;

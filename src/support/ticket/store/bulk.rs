@@ -112,8 +112,8 @@ pub async fn insert_selected(mut connection: &Connection, operation: OperationId
     rows_touched(insert.execute(&mut connection).await?, ids.len(), "insert changed_tickets")
 }
 
-/// Reserves the changed tickets of a bulk change for the operation that undoes it, also those that an ended undo has left;
-/// returns their number.
+/// Reserves the changed tickets of a bulk change for the operation that undoes it, and returns their number. Tickets that an ended
+/// undo has left are among them.
 pub async fn reserve(mut connection: &Connection, change: OperationId, undo: OperationId) -> Result<usize> {
     // A concurrent undo is not visible, so that its tickets are not taken from it.
     const SQL: &str = "UPDATE changed_tickets SET undo_id = $2 WHERE operation_id = $1 AND outcome = $3 \
@@ -214,8 +214,8 @@ pub async fn settle(mut connection: &Connection, change: OperationId, outcomes: 
     rows_touched(count, outcomes.len(), "settle changed_tickets")
 }
 
-/// Removes at most `limit` tickets of bulk changes that ended before `before`, except those of a running undo; returns how
-/// many.
+/// Removes at most `limit` tickets of bulk changes that ended before `before`, except those of a running undo; returns their
+/// number.
 pub async fn delete_expired(mut connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM changed_tickets WHERE ctid = ANY (ARRAY( \
           SELECT changed_tickets.ctid FROM changed_tickets JOIN operations ON operations.id = operation_id \

@@ -423,7 +423,8 @@ fn accepts(parameters: &str, operands: &[&Type]) -> bool {
     (least..=parameters.len()).contains(&operands.len()) && parameters.iter().zip(operands).all(fits)
 }
 
-/// Checks the pattern of `matches`: a literal, or the text of the variable `rule`. One of a request could take long to compile.
+/// Checks the pattern of `matches`: a literal, or the text of the variable `rule`. The compilation of a pattern of a request could
+/// take long.
 fn pattern(pattern: Option<&IdedExpr>, rule: Option<&str>) -> Result<(), String> {
     let text = match pattern.map(|pattern| &pattern.expr) {
         Some(Expr::Literal(LiteralValue::String(text))) => text.inner(),

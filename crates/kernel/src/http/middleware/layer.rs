@@ -78,7 +78,7 @@ pub fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     Ok(Frame::trailers(trailers))
 }
 
-/// What polling a body for a frame returns.
+/// The result of polling a body for a frame.
 pub(crate) type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 /// Returns a body whose frames `poll` takes from the inner body. The end and the size are those of the inner body,

@@ -67,7 +67,7 @@ impl OperationKind for UndoBulkChange {
     }
 }
 
-/// Changes the remaining tickets, or without a change, restores them.
+/// Changes the remaining tickets; without `change`, restores them.
 async fn run_batches(
     run: &mut Run<'_>,
     remaining: Remaining,
@@ -127,7 +127,7 @@ struct Effects {
 }
 
 impl Batch {
-    /// Changes the tickets as each of them by itself would be, and returns what that adds to the progress.
+    /// Changes each ticket as a change of this ticket alone does, and returns the rows that the batch adds to the progress.
     async fn change(self, work: &mut Work) -> Result<Progress> {
         let (now, limit) = (work.now(), i64::try_from(BATCH).unwrap_or(i64::MAX));
         let (remaining, texts) = (self.remaining, matches!(self.change, Some(BulkChange::Delete)));
