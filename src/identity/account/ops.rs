@@ -141,7 +141,8 @@ pub async fn update(
         let (user, ..) = session::caller(&permit)?;
         let own = work.read(async |connection: &Connection| member::find(connection, id, user).await).await?;
         own.filter(Member::is_owner).ok_or_else(|| {
-            let message = "Only an owner of the account changes the requirements on the sign-ins and sessions of members.";
+            let message =
+                "Only an owner of the account changes the requirements on the sign-ins and sessions of members.";
             Error::with_message(Reason::PermissionDenied, message)
         })?;
     }
