@@ -51,12 +51,15 @@ const DIFFERENCES: [Difference; 11] = [
         forget: |answer| *answer = Value::Null,
     },
     Difference {
-        why: "Envoy takes one value for an array with one element, and drops null from arrays and maps. Protobuf's JSON \
-              has neither, and the server refuses both",
+        why: "Envoy takes one value for an array with one element, takes the elements of an array in an array for those of \
+              the outer one, and drops null from arrays and maps. Protobuf's JSON has none of them, and the server refuses \
+              all",
         applies: |_, rest, _| {
             let message = rest.body.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
             rest.reason == "MALFORMED_REQUEST"
-                && (message.starts_with("Expected an array, found") || message.ends_with("found null"))
+                && (message.starts_with("Expected an array, found")
+                    || message.ends_with("found an array")
+                    || message.ends_with("found null"))
         },
         forget: |answer| *answer = Value::Null,
     },
