@@ -44,7 +44,7 @@ pub struct Role {
 }
 
 /// A custom role to be created.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draft {
     pub name: String,
     pub description: String,

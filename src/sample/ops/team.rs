@@ -10,7 +10,7 @@ use crate::{
         deletion::{model::Subject, ops as deletion},
         invitation::{model::Draft as InvitationDraft, ops as invitation},
         member::model::MemberRole,
-        role::{id::RoleId, limits::SessionLimits, model::Draft as RoleDraft, ops as role},
+        role::{id::RoleId, model::Draft as RoleDraft, ops as role},
         user::model::EmailAddress,
     },
     sample::model::{INVITED, MARK, STAFF_ROLE, UNDECIDED, timeline::BUSY},
@@ -26,7 +26,7 @@ pub(super) async fn create_roles(writer: &Writer) -> Result<RoleId> {
         name: name.to_owned(),
         description: description.to_owned(),
         scopes: scopes.map(str::to_owned).to_vec(),
-        limits: SessionLimits::default(),
+        ..RoleDraft::default()
     };
     let (staff, scopes) = (format!("{STAFF_ROLE}{MARK}"), ["orders.read", "payments.read", "payments.refunds.create"]);
     let of_staff = draft(&staff, "Reads orders and payments, and refunds them.", scopes);
