@@ -9,12 +9,14 @@ use std::{
 use super::modules;
 use crate::cli::command_line;
 
-/// Names with the prefixes of server settings that belong to its tests, `make` or psql.
-const OTHERS: [&str; 6] = [
+/// Names with the prefixes of server settings that belong to its tests, `make`, the build of AWS-LC or psql.
+const OTHERS: [&str; 8] = [
+    "AWS_LC_SYS_NO_JITTER_ENTROPY",
     "MAINSTAY_FUZZ_ROUNDS",
     "MAINSTAY_FUZZ_SEED",
     "MAINSTAY_PATH",
     "MAINSTAY_PROGRAM",
+    "MAINSTAY_TEST_DATABASE_URL",
     "MAINSTAY_VERSION",
     "ON_ERROR_STOP",
 ];
