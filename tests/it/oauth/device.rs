@@ -97,7 +97,7 @@ async fn a_person_connects_a_device() {
     let begun = stage.begin().await;
     assert_eq!((&begun["expires_in"], &begun["interval"]), (&json!(600), &json!(5)), "{begun}");
     assert_eq!(begun["verification_uri"], format!("{ISSUER}/device"));
-    assert_eq!(stage.poll(&begun).await.expect_err("nobody has decided"), "authorization_pending");
+    assert_eq!(stage.poll(&begun).await.expect_err("no decision yet"), "authorization_pending");
     let complete = text(&begun, "verification_uri_complete");
     let path = complete.strip_prefix(ISSUER).expect("of the issuer");
     let code = text(&begun, "user_code");
@@ -165,7 +165,7 @@ async fn a_device_that_polls_too_fast_is_slowed_down() {
     let mut answers = Vec::new();
     for seconds in [0, 2, 6, 10] {
         stage.app.app.clock.advance(TimeDelta::seconds(seconds));
-        answers.push(stage.poll(&begun).await.expect_err("nobody has decided"));
+        answers.push(stage.poll(&begun).await.expect_err("no decision yet"));
     }
     assert_eq!(answers, ["authorization_pending", "slow_down", "slow_down", "slow_down"]);
     stage.app.app.clock.advance(TimeDelta::seconds(20));
@@ -243,7 +243,7 @@ async fn a_decision_about_a_device_can_not_be_forged() {
     let mut colleague = signed_in(&stage.app, &stage.cast.colleague).await;
     let page = colleague.submit("/session/device", &sent(&code, &csrf)).await;
     assert_eq!(page.status, 403, "{page:#?}");
-    assert_eq!(stage.poll(&begun).await.expect_err("nobody has decided"), "authorization_pending");
+    assert_eq!(stage.poll(&begun).await.expect_err("no decision yet"), "authorization_pending");
 }
 
 /// The person signs out while the device waits, or between the question and the answer.
@@ -260,7 +260,7 @@ async fn a_device_code_ends_with_the_session_of_the_person() {
         form(&[("user_code", &field(&html, "user_code")), ("csrf", &field(&html, "csrf")), ("decision", "allow")]);
     let page = stage.browser.submit("/session/device", &sent).await;
     assert_eq!(page.status, 303, "the person signs in again: {page:#?}");
-    assert_eq!(stage.poll(&asked).await.expect_err("nobody has decided"), "authorization_pending");
+    assert_eq!(stage.poll(&asked).await.expect_err("no decision yet"), "authorization_pending");
 }
 
 /// Somebody sends a person a link to the attacker's code.
@@ -279,7 +279,7 @@ async fn the_page_says_whose_device_asks() {
     stage.browser.open(&path).await;
     let html = page(&mut stage.browser, "/device?user_code=Call%20555-0100").await;
     assert!(!html.contains("555-0100"), "{html}");
-    assert_eq!(stage.poll(&begun).await.expect_err("nobody has decided"), "authorization_pending");
+    assert_eq!(stage.poll(&begun).await.expect_err("no decision yet"), "authorization_pending");
 }
 
 /// The code may be another person's, so that a client of the operator asks, too.
@@ -293,7 +293,7 @@ async fn a_client_of_the_operator_asks_for_the_consent_too() {
     let begun = stage.begin().await;
     let html = enter(&mut stage.browser, &text(&begun, "user_code")).await;
     assert!(html.contains("Wall display") && html.contains("name=\"decision\""), "{html}");
-    assert_eq!(stage.poll(&begun).await.expect_err("nobody has decided"), "authorization_pending");
+    assert_eq!(stage.poll(&begun).await.expect_err("no decision yet"), "authorization_pending");
     let consents = "SELECT count(*) FROM oauth_consents";
     assert_eq!(stage.app.database.number(consents).await, 0);
 }

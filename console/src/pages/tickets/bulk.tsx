@@ -28,7 +28,7 @@ type Followed = { id: string; isUndoable: boolean };
 type BulkProps = {
   ids: readonly string[];
   all: boolean;
-  /** Whether all tickets that match the filters are selected, beside those that are loaded. */
+  /** Whether all tickets that match the filters are selected, not only the loaded ones. */
   everything: boolean;
   filter: TicketFilter;
   /** The number of tickets that match the filters, if it is exact. */
