@@ -1,10 +1,12 @@
-//! With many rows, no list and no lookup scans a table, and totals are exact. `make scale` has a million.
+//! With many rows, no list and no lookup scans a table or passes many rows for each that it returns, and totals are exact.
+//! `make scale` has a million rows.
 //!
 //! The statements are the real ones: the store's functions run on a pool of the app, and Postgres logs the plan it used
 //! for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for the
 //! actual values, because a server's connections live that long.
 
 mod audit;
+mod changes;
 mod ledger;
 mod lists;
 mod lookups;
@@ -25,6 +27,7 @@ async fn nothing_scans_a_table_and_totals_are_exact_with_many_tickets() -> anyho
     lookups::run(&server).await?;
     money::run(&server).await?;
     outboxes::run(&server).await?;
+    changes::run(&server).await?;
     let listed = lists::run(&server).await?;
     let plans = server.plans().await?;
     outboxes::check(&plans);

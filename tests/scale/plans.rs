@@ -11,6 +11,11 @@ use crate::server::{Server, WITNESS};
 /// Small tables that are read in full.
 const READ_WHOLE: [&str; 2] = ["audit_chain", "ledger_unsummed"];
 
+/// A scan may discard this many rows, or read this many blocks, for each row that it returns.
+const MAX_PER_ROW: f64 = 50.0;
+/// Rows that a scan may discard, and blocks that it may read, in any case.
+const MAX_ANYWAY: f64 = 1000.0;
+
 /// Scans a table deliberately.
 pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
     let sql = format!("SELECT count(*) FROM tickets WHERE body = '{WITNESS}' AND $1 = $1");
@@ -21,7 +26,8 @@ pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
     task.await.map_err(crate::server::plain)
 }
 
-/// Fails with every statement that scanned a table.
+/// Fails with every statement that scanned a table, or that passed many rows or blocks of an index for each row that it
+/// returned.
 pub(crate) fn check(plans: &[Value], at_least: usize) {
     let mut scanning = BTreeMap::new();
     let mut indexes = BTreeMap::<&str, usize>::new();
@@ -62,6 +68,9 @@ fn walk<'p>(node: &'p Value, has_limit: bool, scanned: &mut BTreeSet<String>, in
     for inner in node["Plans"].as_array().into_iter().flatten() {
         // Without a filter the scan stops as soon as it has as many rows as the limit.
         let bounded = has_limit && inner["Filter"].is_null();
+        if is_wasteful(inner) {
+            scanned.insert(format!("{} passed too much for {} rows", described(inner), inner["Actual Rows"]));
+        }
         let whole = READ_WHOLE.contains(&inner["Relation Name"].as_str().unwrap_or("?"));
         // A partition without a page: that of a month to come, or the DEFAULT one.
         let empty = is_partition(inner["Relation Name"].as_str().unwrap_or("?"))
@@ -71,6 +80,17 @@ fn walk<'p>(node: &'p Value, has_limit: bool, scanned: &mut BTreeSet<String>, in
         }
         walk(inner, has_limit, scanned, indexes);
     }
+}
+
+/// Returns whether a scan discarded many rows, or read many blocks, for each row that it returned.
+fn is_wasteful(node: &Value) -> bool {
+    let number = |name: &str| node[name].as_f64().unwrap_or_default();
+    // All but the blocks are means over the loops.
+    let (loops, rows) = (number("Actual Loops"), number("Actual Rows") * number("Actual Loops"));
+    let discarded = (number("Rows Removed by Filter") + number("Rows Removed by Index Recheck")) * loops;
+    let blocks = number("Shared Hit Blocks") + number("Shared Read Blocks");
+    let most = MAX_ANYWAY + rows * MAX_PER_ROW;
+    node["Index Name"].is_string() && (discarded > most || blocks > most)
 }
 
 fn described(node: &Value) -> String {

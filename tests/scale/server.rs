@@ -43,6 +43,10 @@ impl Server {
         let options = Options::temporary()
             .set("shared_preload_libraries", "auto_explain")
             .set("auto_explain.log_min_duration", "0")
+            // The numbers of rows and of blocks that a scan passed, without the time of each row.
+            .set("auto_explain.log_analyze", "on")
+            .set("auto_explain.log_buffers", "on")
+            .set("auto_explain.log_timing", "off")
             .set("auto_explain.log_format", "json")
             // Postgres itself can report the name of the collector's file.
             .set("logging_collector", "on")

@@ -49,11 +49,12 @@ impl<R: EntryRow> Row<R> {
 /// Reads at most [`BATCH`] entries after a cursor, and the snapshot of the read. Without a cursor: the snapshot alone.
 pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<EntryBatch<R::Entry>> {
     let table = R::TABLE;
-    // Each branch of the UNION is an index range scan in index order.
+    // Each branch of the UNION is an index range scan from one lower bound. With a second one, Postgres begins the scan at the
+    // lower of both and passes every earlier entry of the table.
     let sql = format!(
         "WITH news AS ( \
             SELECT * FROM {table} WHERE writer = ANY(?) AND (writer, number) > (?, ?) \
-            UNION ALL SELECT * FROM {table} WHERE writer >= ? AND (writer, number) > (?, ?)) \
+            UNION ALL SELECT * FROM {table} WHERE (writer, number) > (?, ?)) \
         SELECT pg_current_snapshot()::text AS snapshot, now() AS taken_at, news.* \
         FROM (SELECT) AS one LEFT JOIN ( \
             SELECT * FROM news WHERE writer < pg_snapshot_xmax(pg_current_snapshot())::text::bigint \
@@ -62,14 +63,15 @@ pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Curs
     );
     let (end, running) = cursor.map_or((i64::MAX, &[][..]), Cursor::unread);
     let (until, still_running) = cursor.and_then(Cursor::until).unwrap_or((i64::MAX, &[]));
-    let (writer, number) = cursor.map_or((0, 0), Cursor::after);
+    let after = cursor.map_or((0, 0), Cursor::after);
+    // Numbers begin at 1, so this is before the first entry of the transaction `end`.
+    let start = after.max((end, 0));
     let statement = Statement::new(&sql)
         .bind::<Array<BigInt>, _>(running)
-        .bind::<BigInt, _>(writer)
-        .bind::<BigInt, _>(number)
-        .bind::<BigInt, _>(end)
-        .bind::<BigInt, _>(writer)
-        .bind::<BigInt, _>(number)
+        .bind::<BigInt, _>(after.0)
+        .bind::<BigInt, _>(after.1)
+        .bind::<BigInt, _>(start.0)
+        .bind::<BigInt, _>(start.1)
         .bind::<BigInt, _>(until)
         .bind::<Array<BigInt>, _>(still_running)
         .bind::<BigInt, _>(i64::try_from(BATCH).unwrap_or(i64::MAX));
