@@ -210,7 +210,7 @@ pub async fn list(mut connection: &Connection, list: &List, page: Page) -> Resul
         // be read to its end for a few.
         let ids: Vec<uuid::Uuid> = matching_ids(list).load(&mut connection).await?;
         query = if ids.len() <= count::BOUND as usize {
-            query.filter(posts::id.eq_any(ids))
+            query.filter(Condition::among("posts.id", ids))
         } else {
             query.filter(Condition::matches_many(WORDS, words))
         };

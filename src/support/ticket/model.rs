@@ -355,15 +355,19 @@ impl Order {
     pub fn descending(self) -> bool {
         matches!(self, Self::CreateTimeDesc | Self::UpdateTimeDesc | Self::PriorityDesc)
     }
+
+    /// Returns whether the list is sorted by priority first.
+    pub fn by_priority(self) -> bool {
+        matches!(self, Self::PriorityDesc | Self::PriorityAsc)
+    }
 }
 
 impl Ticket {
     /// Returns the position in a list.
     pub fn key(&self, order: Order) -> Key {
-        let by_priority = matches!(order, Order::PriorityDesc | Order::PriorityAsc);
         let by_update = matches!(order, Order::UpdateTimeDesc | Order::UpdateTimeAsc);
         Key {
-            rank: by_priority.then(|| self.content.priority.number()),
+            rank: order.by_priority().then(|| self.content.priority.number()),
             time: if by_update { self.updated_at } else { self.created_at },
             id: self.id.0,
         }

@@ -263,10 +263,15 @@ pub async fn list(
         // would be read to its end.
         let ids: Vec<uuid::Uuid> = total::matching_ids(visibility, filter).load(&mut connection).await?;
         query = if ids.len() <= count::BOUND as usize {
-            tickets::table.filter(tickets::id.eq_any(ids)).into_boxed()
+            tickets::table.filter(Condition::among("tickets.id", ids)).into_boxed()
         } else {
             query.filter(Condition::matches_many(WORDS, filter.query.clone()))
         };
+    }
+    let priorities = filter.priorities.iter().map(|priority| priority.number());
+    if let (true, Some(lowest), Some(highest)) = (order.by_priority(), priorities.clone().min(), priorities.max()) {
+        // Bounds of the scan in the order of priorities, which `eq_any` is not.
+        query = query.filter(tickets::priority.between(lowest, highest));
     }
     let columns = match order {
         Order::CreateTimeDesc | Order::CreateTimeAsc => "(tickets.created_at, tickets.id)",

@@ -24,6 +24,7 @@ enum Part {
     Number(i16),
     Time(DateTime<Utc>),
     Id(Uuid),
+    Ids(Vec<Uuid>),
     Text(String),
     Texts(Vec<String>),
 }
@@ -44,6 +45,12 @@ impl Condition {
         }
         parts.extend([Part::Time(key.time), Part::Sql(", "), Part::Id(key.id), Part::Sql(")")]);
         Self(parts)
+    }
+
+    /// Creates `column IN (ids)`, planned for few ids: their rows are looked up and then sorted, even if an index has the order of
+    /// the list.
+    pub fn among(column: &'static str, ids: Vec<Uuid>) -> Self {
+        Self(vec![Part::Sql(column), Part::Sql(" IN (SELECT unnest("), Part::Ids(ids), Part::Sql("::uuid[]))")])
     }
 
     /// Creates `document @@ websearch_to_tsquery('simple', query)`, planned for few matches. The document is a result
@@ -91,6 +98,7 @@ impl QueryFragment<Pg> for Condition {
                 Part::Number(number) => out.push_bind_param::<SmallInt, _>(number)?,
                 Part::Time(time) => out.push_bind_param::<Timestamptz, _>(time)?,
                 Part::Id(id) => out.push_bind_param::<diesel::sql_types::Uuid, _>(id)?,
+                Part::Ids(ids) => out.push_bind_param::<Array<diesel::sql_types::Uuid>, _>(ids)?,
                 Part::Text(text) => out.push_bind_param::<Text, _>(text)?,
                 Part::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts)?,
             }
