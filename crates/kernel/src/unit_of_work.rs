@@ -231,7 +231,7 @@ impl Claim {
             scope_hash: self.scope.to_vec(),
             fingerprint: self.fingerprint.to_vec(),
             error_code: refusal.map(|reason| reason.facts().code.to_owned()),
-            operation_id: if refusal.is_none() { self.method.pending(&answer) } else { None },
+            operation_id: if refusal.is_none() { self.method.pending(&answer).and_then(|id| id.parse().ok()) } else { None },
             answer: Some(answer),
             visibility: self.visibility.bytes(),
             created_at: now,
