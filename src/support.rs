@@ -33,7 +33,7 @@ use self::{
     import::{command::Import, job::ImportTickets},
     link::service::TicketLinks,
     ticket::{
-        job::{ChangeTickets, UndoBulkChange},
+        job::{ChangeTickets, DeleteTickets, UndoBulkChange},
         service::Tickets,
     },
 };
@@ -106,6 +106,7 @@ pub(crate) fn module() -> Module {
         })
         .operation::<ImportTickets>()
         .operation::<ChangeTickets>()
+        .operation::<DeleteTickets>()
         .operation::<UndoBulkChange>()
         .command::<Import>()
         .every(
