@@ -13,7 +13,9 @@ use tokio::sync::Mutex;
 use super::{ANY_LAG, Pair, get, subject};
 use crate::{
     cases::draft,
-    support::{Actor, PROTOCOLS, Process, Protocol, TestApp, database::sql, eventually, people::Cast, unique},
+    support::{
+        Actor, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::sql, eventually, people::Cast, unique,
+    },
 };
 
 /// A URL may name all servers of a cluster in any order, as those of managed services do.
@@ -140,6 +142,14 @@ async fn repeat_without_standby(method: &str, reason: &str, count: &str) {
     drop(frozen);
     eventually("the write is repeated", async || write(Protocol::Rest, "10s").await.reason == reason).await;
     assert_eq!(pair.database.number(count).await, 1);
+}
+
+/// The server of a replica's URL may be a primary, as after a promotion.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_that_a_replica_is_no_standby() {
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[("DATABASE_REPLICA_URLS", database.url.as_str())]).await;
+    server.wait_for_log("the server is no standby; it may have been promoted").await;
 }
 
 /// A standby that is promoted while its primary continues has a divergent history.
