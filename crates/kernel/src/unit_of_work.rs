@@ -231,7 +231,7 @@ impl Claim {
             scope_hash: self.scope.to_vec(),
             fingerprint: self.fingerprint.to_vec(),
             error_code: refusal.map(|reason| reason.facts().code.to_owned()),
-            operation_id: if refusal.is_none() { self.method.pending(&answer).and_then(|id| id.parse().ok()) } else { None },
+            operation_id: refusal.is_none().then(|| self.method.pending(&answer)?.parse().ok()).flatten(),
             answer: Some(answer),
             visibility: self.visibility.bytes(),
             created_at: now,
