@@ -103,7 +103,8 @@ impl Contract {
     /// `.extern_path("mainstay.error.v1", "::mainstay_kernel::contract::proto::mainstay::error::v1")`.
     ///
     /// No messages, services or validation are generated for these packages, even if they are below a root. Their
-    /// messages must implement `Validate`, unless the package is [`foreign`](Self::foreign).
+    /// messages must implement `Validate`, unless the package is [`foreign`](Self::foreign). A path that begins with `crate::`
+    /// is that of a re-export, which this crate shares.
     #[must_use]
     pub fn extern_path(mut self, package: &str, rust_path: &str) -> Self {
         self.packages.add_extern(package, rust_path);
