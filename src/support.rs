@@ -33,7 +33,7 @@ use self::{
     import::{command::Import, job::ImportTickets},
     link::service::TicketLinks,
     ticket::{
-        job::{ChangeTickets, UndoBulkChange},
+        job::{ChangeTickets, DeleteTickets, UndoBulkChange},
         service::Tickets,
     },
 };
@@ -47,11 +47,15 @@ use crate::proto::{
 };
 
 /// The tables with data about people and accounts. A ticket belongs to an account, whose colleagues continue it.
-const PERSONAL: [Personal; 12] = [
+const PERSONAL: [Personal; 13] = [
     Personal::of_account("comments", "ticket_id")
         .matching("ticket_id IN (SELECT id FROM tickets WHERE account_id = $1)")
         .exported_if("NOT is_internal")
         .kept("They are removed with their tickets."),
+    Personal::of_account("changed_tickets", "ticket_id")
+        .matching("ticket_id IN (SELECT id FROM tickets WHERE account_id = $1)")
+        .anonymized("queue = '', tags = '{}'", "queue <> '' OR tags <> '{}'")
+        .not_exported(),
     Personal::of_account("tickets", "account_id")
         .erased_by(|connection, account, now| Box::pin(ticket::ops::erase_some(connection, account, now))),
     Personal::of_account("ticket_counts", "account_id").erased().not_exported(),
@@ -102,6 +106,7 @@ pub(crate) fn module() -> Module {
         })
         .operation::<ImportTickets>()
         .operation::<ChangeTickets>()
+        .operation::<DeleteTickets>()
         .operation::<UndoBulkChange>()
         .command::<Import>()
         .every(

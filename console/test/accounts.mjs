@@ -313,6 +313,24 @@ const SWITCH = {
   },
 };
 
+const LIMIT = {
+  name: "the limit of an account ends the session in this account, and the session continues in another one",
+  options: { signedIn: false, ownServer: true },
+  run: async (page, server) => {
+    const owner = await register(server, "Ada Lovelace", "Difference Engines");
+    const grace = await join(server, owner, "Grace", { role: "MEMBER_ROLE_MEMBER" });
+    await (await as(server, grace))("POST", "accounts", { name: "Compilers" });
+    await signIn(page, grace, PASSWORD);
+    const present = await page.locator(".account-name").innerText();
+    server.sql(`UPDATE accounts SET session_max_age_seconds = 900 WHERE name = '${present}';
+                UPDATE sessions SET proved_at = proved_at - interval '1 hour'`);
+    // As another tab that has switched the account, which has this tab refresh.
+    await page.evaluate(() => new BroadcastChannel("mainstay-session").postMessage("account"));
+    await account(page, present === "Compilers" ? "Difference Engines" : "Compilers").waitFor();
+    await account(page, present).waitFor({ state: "detached" });
+  },
+};
+
 const OWNERSHIP = {
   name: "an owner transfers the ownership, and becomes an admin",
   options: { signedIn: false, ownServer: true },
@@ -379,4 +397,4 @@ const STAFF = {
   },
 };
 
-export const ACCOUNTS = [HOME, INVITATION, ROLES, DOMAIN, IMPERSONATIONS, SWITCH, OWNERSHIP, STAFF];
+export const ACCOUNTS = [HOME, INVITATION, ROLES, DOMAIN, IMPERSONATIONS, SWITCH, LIMIT, OWNERSHIP, STAFF];

@@ -3,5 +3,7 @@
 fn main() -> Result<(), mainstay_build::Error> {
     // `embed_migrations!` embeds the folder in the program, and cargo does not track files that a macro reads.
     println!("cargo:rerun-if-changed=migrations");
-    mainstay_build::Contract::new(["proto", "third_party"]).compile()
+    mainstay_build::Contract::new(["proto", "third_party"])
+        .extern_path("mainstay.policy.v1", "crate::contract::policy::proto")
+        .compile()
 }

@@ -33,7 +33,6 @@ use mainstay_kernel::{
 };
 
 pub use access::{Access, Impersonator, Networks, Pair, TokenError};
-pub(crate) use verify::LEEWAY;
 
 use verified::VerifiedTokens;
 

@@ -5,7 +5,7 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "../../generated/api";
 import { ApiError, errorOf, unreachable } from "./errors";
 import { impersonation } from "./impersonation";
-import { accessToken, endImpersonation, refresh } from "./session";
+import { accessToken, endImpersonation, refresh, sessionGeneration } from "./session";
 import { stepUp } from "./step-up";
 
 export type Schemas = components["schemas"];
@@ -80,7 +80,12 @@ export async function send(request: Request): Promise<Response> {
       tried.add(remedy);
       if (remedy === "step-up") await stepUp(error);
       // The refresh detects a revoked session, too.
-      else if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") await refresh();
+      else if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") {
+        const generation = sessionGeneration();
+        await refresh();
+        // The request is not repeated in another account.
+        if (sessionGeneration() !== generation) throw error;
+      }
     }
   }
 }

@@ -19,6 +19,8 @@ const MARGIN_S = 30;
 let state: SessionState = "unknown";
 let token: string | undefined;
 let account: string | undefined;
+/** The accounts to which the session can switch. */
+let accounts: readonly string[] = [];
 let generation = 0;
 let hasEntered = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -71,6 +73,11 @@ export async function endImpersonation(): Promise<void> {
   await refresh();
   const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
   await fetch(`/api/v1/impersonations/${ended.id}/end`, { method: "POST", headers, body: "{}" }).catch(() => undefined);
+}
+
+/** Tells in which accounts the session can continue when a limit ends it in its account. */
+export function setAccounts(ids: readonly string[]): void {
+  accounts = ids;
 }
 
 function become(next: SessionState): void {
@@ -174,17 +181,30 @@ export async function linkIdentity(name: string): Promise<void> {
 
 /**
  * Gets a new access token; concurrent callers share one request. A rejected refresh signs the user out. A session whose account
- * another page has switched leads to the home page of that account.
+ * another page has switched leads to the home page of that account. So does one that a limit of its account ends: it continues
+ * in another account.
  */
 export function refresh(): Promise<void> {
   return alone(async () => {
     try {
       await exchange("/session/refresh", account === undefined ? undefined : { accountId: account });
     } catch (error) {
+      if (isLate(error)) return await continueElsewhere(error);
       if (!(error instanceof ApiError && error.code === "CONFLICT")) throw error;
       await exchange("/session/refresh");
     }
   });
+}
+
+async function continueElsewhere(end: ApiError): Promise<void> {
+  for (const accountId of accounts.filter((id) => id !== account)) {
+    try {
+      return await exchange("/session/account", { accountId });
+    } catch (error) {
+      if (!isLate(error)) throw error;
+    }
+  }
+  throw end;
 }
 
 /** Exchanges the tokens for those of another account, in all tabs. For some accounts, the user authenticates again first. */

@@ -5,6 +5,8 @@ import { createContext, useContext } from "react";
 
 import { api, read, type Schemas } from "../api/client";
 import { useContract, type Operation } from "../api/contract";
+import { impersonation } from "../api/impersonation";
+import { setAccounts } from "../api/session";
 
 export type User = Schemas["User"];
 export type Membership = Schemas["Membership"];
@@ -49,6 +51,7 @@ export function useMeQuery() {
         read(api.GET("/api/v1/me", { signal })),
         read(api.GET("/api/v1/me/access", { signal })),
       ]);
+      if (!impersonation()) setAccounts(memberships.map((one) => one.accountId));
       return { user, accountId, memberships, scopes: new Set(access.data.scopes) };
     },
   });

@@ -35,13 +35,14 @@
 //!
 //! # Modules
 //!
+//! The policies of methods are checked with `mainstay-policy`, which the kernel serves by.
+//!
 //! - `packages`: which package is compiled here, is compiled in another crate, or has no validation.
 //! - `validation`: turns `buf.validate` rules into Rust; `rules` reads them.
 //! - `names`: the identifiers that prost generates.
 //! - `messages`: runs tonic's generator on the packages that are compiled here.
 //! - `shared`: the data that build scripts share.
 
-mod deprecations;
 mod error;
 mod messages;
 mod names;
@@ -57,6 +58,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use mainstay_policy::Policies;
 use prost_reflect::DescriptorPool;
 
 pub use error::Error;
@@ -101,7 +103,8 @@ impl Contract {
     /// `.extern_path("mainstay.error.v1", "::mainstay_kernel::contract::proto::mainstay::error::v1")`.
     ///
     /// No messages, services or validation are generated for these packages, even if they are below a root. Their
-    /// messages must implement `Validate`, unless the package is [`foreign`](Self::foreign).
+    /// messages must implement `Validate`, unless the package is [`foreign`](Self::foreign). A path that begins with `crate::`
+    /// is that of a re-export, which this crate shares.
     #[must_use]
     pub fn extern_path(mut self, package: &str, rust_path: &str) -> Self {
         self.packages.add_extern(package, rust_path);
@@ -158,10 +161,13 @@ impl Contract {
     /// Compiles the contract, and shares it if the crate's Cargo.toml has a `links` key.
     ///
     /// # Errors
-    /// The first fault in a `.proto` file, in a rule, or in the options above, with its location.
+    /// The first fault in a `.proto` file, in a rule, or in the options above, with its location; or all faults of the
+    /// policies, one line each. Faults that only several crates together have, such as routes that collide, stop the start.
     pub fn compile(mut self) -> Result<(), Error> {
+        let mut used = Vec::new();
         for links in std::mem::take(&mut self.uses) {
             let shared = Shared::read(&links)?;
+            shared.roots.iter().try_for_each(|root| collect(root, &mut used))?;
             self.includes.extend(shared.roots);
             for (package, rust_path) in shared.packages {
                 self.packages.add_extern(&package, &rust_path);
@@ -189,7 +195,6 @@ impl Contract {
         let names: HashSet<String> = files.into_iter().map(|(_, name)| name).collect();
         let generated = self.packages.generated_packages(&pool, &names);
         self.packages.check_imports(&pool, &generated)?;
-        deprecations::check(&pool, &generated)?;
         let (validation, evaluated) = validation::generate(&pool, &self.packages, &generated, validation_path)?;
         write(&out.join("validation.rs"), validation.as_bytes())?;
         write(&out.join(validation::CEL_FILE), &evaluated)?;
@@ -200,9 +205,21 @@ impl Contract {
         let servers = servers::generate(&pool, &self.packages, &generated, &grpc_path);
         write(&out.join("servers.rs"), servers.as_bytes())?;
         let set = compiler.file_descriptor_set();
+        // A policy may name a grant set or a scope of a used crate without an import. Such files must not become part of the
+        // set, so they are opened last.
+        compiler.open_files(used.into_iter().map(|(_, name)| name))?;
+        check_policies(&compiler.descriptor_pool())?;
         messages::generate(set, &self.packages, &generated, &self.boxed, &grpc_path, &out)?;
         shared::write(&self.roots, &self.packages, &generated, validation_path)
     }
+}
+
+/// Checks the policies of all methods. A contract whose crates have no policies needs none.
+fn check_policies(pool: &DescriptorPool) -> Result<(), Error> {
+    if pool.get_extension_by_name("mainstay.policy.v1.method").is_none() {
+        return Ok(());
+    }
+    Policies::read(pool).map(drop).map_err(|faults| Error::new(faults.join("\n")))
 }
 
 /// Collects the `.proto` files below a root: their paths, and their names in imports.

@@ -51,7 +51,9 @@ pub(crate) fn write(
     let roots: Vec<_> = roots.iter().map(absolute).collect::<Result<_, _>>()?;
     let roots = env::join_paths(roots).map_err(Error::new)?;
     let name = variable("CARGO_PKG_NAME")?.replace('-', "_");
-    let packages = generated.iter().map(|package| (package.as_str(), outside(&packages.rust_path(package), &name)));
+    let own = generated.iter().map(|package| (package.as_str(), outside(&packages.rust_path(package), &name)));
+    let re_exported = packages.externs().iter().filter(|(_, rust_path)| rust_path.starts_with("crate::"));
+    let packages = own.chain(re_exported.map(|(package, path)| (package.as_str(), outside(path, &name))));
     println!("cargo::metadata=PROTO={}", roots.to_string_lossy());
     println!("cargo::metadata=PACKAGES={}", list(packages));
     println!("cargo::metadata=VALIDATION={}", outside(validation_path, &name));

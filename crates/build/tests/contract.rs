@@ -162,37 +162,61 @@ fn an_import_without_a_rust_path_names_the_cure() {
 }
 
 #[test]
-fn a_deprecated_method_has_dates() {
-    let policies = r#"
-        syntax = "proto3";
-        package mainstay.policy.v1;
-        import "google/protobuf/descriptor.proto";
-        extend google.protobuf.MethodOptions { Policy method = 50200; }
-        extend google.protobuf.ServiceOptions { Policy service = 50200; }
-        message Policy { Deprecation deprecation = 1; }
-        message Deprecation { string since = 1; }
-    "#;
-    let compile = |service: &str, method: &str| {
-        let import = "import \"kernel/common/v1/page.proto\";";
-        let fleet = FLEET
-            .replace(import, &format!("{import} import \"mainstay/policy/v1/method.proto\";"))
-            .replace("service VehicleService {", &format!("service VehicleService {{ {service}"))
-            .replace("= \"all\";", &format!("= \"all\"; {method}"));
-        let dir = contract_dir(&fleet);
-        let path = dir.path().join("kernel/mainstay/policy/v1/method.proto");
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        fs::write(path, policies).expect("a file");
-        let contract = contract(dir.path()).extern_path("kernel.common", "::kernel::proto::kernel::common");
-        contract.extern_path("mainstay.policy", "::kernel::policy").compile().map_err(|error| error.to_string())
+fn a_fault_of_a_policy_names_the_file_and_the_method() {
+    let compile = |module: &str, method: &str| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder = dir.path().join("fleet/v1");
+        fs::create_dir_all(&folder).expect("a directory");
+        let service = format!(
+            "syntax = \"proto3\"; package fleet.v1;
+             import \"google/api/annotations.proto\"; import \"mainstay/policy/v1/method.proto\";
+             import \"mainstay/policy/v1/grant_sets.proto\";
+             service VehicleService {{
+               rpc GetVehicle(Vehicle) returns (Vehicle) {{
+                 option (google.api.http) = {{get: \"/api/v1/vehicles\"}}; {method}
+               }}
+             }}
+             message Vehicle {{}}"
+        );
+        let module = format!(
+            "syntax = \"proto3\"; package fleet.v1; import \"mainstay/policy/v1/module.proto\";
+             option (mainstay.policy.v1.module) = {{{module}}};"
+        );
+        fs::write(folder.join("vehicle.proto"), service).expect("a file");
+        fs::write(folder.join("module.proto"), module).expect("a file");
+        let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel");
+        let contract = Contract::new([dir.path()])
+            .include(kernel.join("proto"))
+            .include(kernel.join("third_party"))
+            .validation_path("::kernel::contract::validate")
+            .out_dir(dir.path());
+        contract.compile().err().map(|error| error.to_string()).unwrap_or_default()
     };
-    let deprecated = "option deprecated = true;";
-    let dates =
-        |level: &str| format!("option (mainstay.policy.v1.{level}) = {{deprecation: {{since: \"2026-11-01\"}}}};");
-    for (service, method) in [(deprecated, ""), ("", deprecated)] {
-        let fault = compile(service, method).expect_err("no dates");
-        assert!(fault.contains("VehicleService.PutVehicle: a deprecated method has dates"), "{fault}");
-        compile(service, &format!("{method} {}", dates("method"))).expect("its own dates");
-        compile(&format!("{service} {}", dates("service")), method).expect("those of its service");
+    let module = "name: \"fleet\" scopes: [{name: \"fleet.vehicles.read\" summary: \"Read vehicles.\"}]";
+    let policy = |fields: &str| format!("option (mainstay.policy.v1.method) = {{{fields}}};");
+    assert_eq!(compile(module, &policy("access: \"account\" scope: \"fleet.vehicles.read\"")), "");
+    let method = "fleet/v1/vehicle.proto: fleet.v1.VehicleService.GetVehicle: ";
+    for (module, options, fault) in [
+        (module, "", format!("{method}no policy: ")),
+        (module, &*policy("access: \"acount\""), format!("{method}there is no grant set \"acount\", only ")),
+        (
+            module,
+            &*policy("access: \"self\" scope: \"fleet.drive\""),
+            format!("{method}there is no scope \"fleet.drive\""),
+        ),
+        (
+            module,
+            &*(policy("access: \"self\"") + "option deprecated = true;"),
+            format!("{method}a deprecated method has dates"),
+        ),
+        (
+            "name: \"Fleet\"",
+            &*policy("access: \"self\""),
+            "fleet/v1/module.proto: the module's name \"Fleet\"".to_owned(),
+        ),
+    ] {
+        let faults = compile(module, options);
+        assert!(faults.starts_with(&fault) && faults.lines().count() == 1, "{faults} instead of {fault}");
     }
 }
 

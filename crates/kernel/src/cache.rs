@@ -42,7 +42,7 @@ use crate::{
 pub use region::Region;
 
 /// How long past its lifetime a value is served while its source is unavailable.
-pub const GRACE: Duration = Duration::from_secs(600);
+pub const GRACE: Duration = mainstay_policy::STALE_IF_ERROR;
 /// How long a value stays in memory: longer than any lifetime and [`GRACE`].
 const RETENTION: Duration = Duration::from_secs(3600);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);

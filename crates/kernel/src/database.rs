@@ -175,6 +175,12 @@ impl Database {
         result
     }
 
+    /// As [`autocommit`](Self::autocommit), for the write of a response. It is not cancelled if its caller leaves, because other
+    /// sessions would see it before a synchronous standby has it.
+    pub(crate) async fn store<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.primary.write(run).await
+    }
+
     /// Borrows a connection to the primary for a transaction.
     pub(crate) async fn lease(&self) -> Result<Lease> {
         self.primary.lease().await

@@ -113,7 +113,7 @@ impl<M: Message + Validate> Call<M> {
         let fingerprint = |message: &M| Sha256::digest(message.encode_to_vec()).into();
         let facts = |message: &M, subject: &Subject| {
             let request = message.encode_to_vec();
-            (subject.id(&request), subject.reason(&request))
+            (subject.id(&request).and_then(|id| id.parse().ok()), subject.reason(&request))
         };
         let mut call = Self::take(&metadata, &extensions, message, fingerprint, facts)?;
         call.mask = ReadMask::read(call.method, &call.message)?;

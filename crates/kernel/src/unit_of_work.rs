@@ -207,7 +207,7 @@ pub async fn conclude(
 /// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.
 async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<Error>) -> Result<Committed<M>> {
     let (now, oldest) = (app.clock.now(), oldest_response(app));
-    let earlier = app.database.autocommit(async move |connection| {
+    let earlier = app.database.store(async move |connection| {
         if let Some(error) = refusal {
             let answer = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
             if idempotency::insert(connection, &answer).await? {
@@ -231,7 +231,7 @@ impl Claim {
             scope_hash: self.scope.to_vec(),
             fingerprint: self.fingerprint.to_vec(),
             error_code: refusal.map(|reason| reason.facts().code.to_owned()),
-            operation_id: if refusal.is_none() { self.method.pending(&answer) } else { None },
+            operation_id: refusal.is_none().then(|| self.method.pending(&answer)?.parse().ok()).flatten(),
             answer: Some(answer),
             visibility: self.visibility.bytes(),
             created_at: now,

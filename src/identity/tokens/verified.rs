@@ -12,10 +12,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::sync::Cache;
 
-use crate::identity::{
-    revocation::known::KnownRevocations,
-    tokens::{Access, LEEWAY},
-};
+use crate::identity::{revocation::known::KnownRevocations, tokens::Access};
 use mainstay_kernel::caller::Caller;
 
 /// Maximum number of cached tokens, about 300 bytes each.
@@ -66,7 +63,7 @@ impl VerifiedTokens {
             return None;
         }
         let age = now - entry.verified_at;
-        let is_unexpired = age < MAX_AGE && now < entry.access.expires_at + LEEWAY;
+        let is_unexpired = age < MAX_AGE && now < entry.access.expires_at;
         let mut holders = entry.access.holders();
         let is_fresh = is_unexpired && holders.all(|claims| revocations.allow(claims, entry.checked_at));
         if !is_fresh || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {

@@ -1,6 +1,11 @@
 //! The steps of an operation that a worker carries out.
 
-use std::{future::ready, pin::pin, time::Duration};
+use std::{
+    future::ready,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture};
 use mainstay_kernel::{
@@ -63,18 +68,24 @@ impl<'r> Run<'r> {
 
     /// Does steps in their order. Each transaction stores the changes of a step, and the rows that the step adds to the progress.
     /// The transaction of a step begins beside that of the step before and commits after it, so two connections are in use. A
-    /// step that waits longer than ten seconds is rolled back and done again. The method ends early when the worker is stopping.
+    /// step that waits longer than ten seconds is rolled back and done again. The method ends early when the worker is stopping,
+    /// and returns whether all steps are done.
     ///
     /// # Errors
     /// Those of [`Self::step`]. Neither the failed step nor a later one is then stored.
-    pub async fn overlap<S>(&mut self, steps: impl Stream<Item = S>) -> Result<()>
+    pub async fn overlap<S>(&mut self, steps: impl Stream<Item = S>) -> Result<bool>
     where
         S: for<'c> Fn(&'c mut Work) -> BoxFuture<'c, Result<Progress>>,
     {
         let (app, stop) = (self.app, self.stop);
         let (first, mut last) = oneshot::channel();
         first.send(self.operation.clone()).ok();
-        let steps = steps.take_while(|_| ready(!stop.is_cancelled())).map(|act| {
+        let is_stopped = AtomicBool::new(false);
+        let goes_on = |_: &S| {
+            is_stopped.store(stop.is_cancelled(), Relaxed);
+            ready(!is_stopped.load(Relaxed))
+        };
+        let steps = steps.take_while(goes_on).map(|act| {
             let (stored, turn) = oneshot::channel();
             let before = std::mem::replace(&mut last, turn);
             async move {
@@ -88,7 +99,7 @@ impl<'r> Run<'r> {
             self.operation = operation;
             fault::point("operation.step")?;
         }
-        Ok(())
+        Ok(!is_stopped.load(Relaxed))
     }
 }
 

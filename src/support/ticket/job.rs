@@ -28,6 +28,12 @@ pub struct ChangeTickets {
     pub requester: Requester,
 }
 
+/// Deletes the tickets that were selected for the operation, which no undo restores.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct DeleteTickets {
+    pub requester: Requester,
+}
+
 /// Restores what a bulk change replaced.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct UndoBulkChange {

@@ -74,6 +74,18 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
     assert_imported_once(&app.database).await;
 }
 
+/// No other worker has to be found for an import without a row left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_shuts_down_after_the_last_batch_ends_the_import() {
+    let (app, cast) = TestApp::start_with_cast().await;
+    let file = "subject,body\nSubject,Body\n";
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), file, "one").await;
+    app.database.sql("UPDATE operations SET rows_total = 1, rows_done = 1, rows_created = 1").await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(operations::run(&app.app, &import_job(&operation), &stop).await.expect("ended"), Outcome::Ended);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_workers_import_a_file_once() {
     let (app, cast) = TestApp::start_with_cast().await;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{hurry, of_account, of_user, request, state, wait_until_done};
 use crate::{
     cases::{Scene, file, order},
+    operation::wait_for_end,
     support::{Actor, Process, Protocol, TestApp, TestDatabase, eventually, mail::MailProvider},
 };
 
@@ -174,6 +175,13 @@ async fn an_account_is_erased_while_others_write() {
     let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     live(&scene).await;
     let (owner, writer, account) = (&scene.cast.customer, scene.cast.colleague.clone(), scene.account());
+    let tagged = json!({ "subject": "Tagged", "body": "It burns.", "tags": ["personal"] });
+    let tagged = owner.rest("TicketService.CreateTicket", tagged).await.success().id();
+    let change = json!({ "ids": [tagged], "action": "TICKET_BULK_ACTION_UPDATE", "patch": { "addTags": ["storm"] } });
+    let change = scene.cast.agent.rest("TicketService.BulkChangeTickets", change).await.success().id();
+    wait_for_end(&scene.cast.agent, &change).await;
+    let restorable = "SELECT count(*) FROM changed_tickets WHERE tags = '{personal}'";
+    assert_eq!(app.database.number(restorable).await, 1);
     writer.token().await;
     let id = request(owner, of_account(owner)).await;
     let writing = tokio::spawn(async move {
@@ -199,6 +207,7 @@ async fn an_account_is_erased_while_others_write() {
         let left = format!("SELECT count(*) FROM {table} WHERE account_id = '{account}'");
         assert_eq!(app.database.number(&left).await, 0, "{table}");
     }
+    assert_eq!(app.database.number(restorable).await, 0, "an undo has nothing to restore");
     assert_eq!(app.database.number(&format!("SELECT count(*) FROM orders WHERE account_id = '{account}'")).await, 2);
     let name = app.database.sql(&format!("SELECT name FROM accounts WHERE id = '{account}'")).await;
     assert_eq!(name[0][0].as_deref(), Some("Deleted account"));

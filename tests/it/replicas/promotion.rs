@@ -13,7 +13,9 @@ use tokio::sync::Mutex;
 use super::{ANY_LAG, Pair, get, subject};
 use crate::{
     cases::draft,
-    support::{Actor, PROTOCOLS, Process, Protocol, TestApp, database::sql, eventually, people::Cast, unique},
+    support::{
+        Actor, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::sql, eventually, people::Cast, unique,
+    },
 };
 
 /// A URL may name all servers of a cluster in any order, as those of managed services do.
@@ -103,16 +105,30 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
 /// answered with what a failover would lose.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_no_standby_has_is_not_acknowledged_to_a_repetition() {
+    repeat_without_standby("TicketService.CreateTicket", "", "SELECT count(*) - 1 FROM tickets").await;
+}
+
+/// A refusal is stored by a single statement, for which the same holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_no_standby_has_is_not_acknowledged_to_a_repetition() {
+    let stored = "SELECT count(*) FROM idempotency_keys WHERE error_code = 'TICKET_NOT_RESOLVED'";
+    repeat_without_standby("TicketService.ReopenTicket", "TICKET_NOT_RESOLVED", stored).await;
+}
+
+/// Repeats a call while the standby is frozen, and once after; it then has this reason. `count` is the number of rows that the
+/// call writes.
+async fn repeat_without_standby(method: &str, reason: &str, count: &str) {
     let pair = Pair::start().await;
     pair.replicate_synchronously().await;
     let app = TestApp::builder().on(&pair.database).start().await;
     let Cast { customer, .. } = app.cast().await;
-    customer.token().await;
+    let ticket = customer.rest("TicketService.CreateTicket", draft()).await.success().id();
+    let request = if reason.is_empty() { draft() } else { json!({ "ticketId": ticket }) };
     let frozen = pair.standby.freeze();
     let key = unique();
     let write = async |protocol, timeout| {
         let headers = [("idempotency-key", key.as_str()), ("x-request-timeout", timeout)];
-        customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await
+        customer.call_with(protocol, method, request.clone(), &headers).await
     };
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(3) {
@@ -121,11 +137,19 @@ async fn a_write_that_no_standby_has_is_not_acknowledged_to_a_repetition() {
             let is_refused = ["DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS", "UNAVAILABLE"].contains(&&*answer.reason);
             assert!(is_refused, "{answer:#?}");
         }
-        assert_eq!(pair.database.number("SELECT count(*) FROM tickets").await, 0, "no session sees it");
+        assert_eq!(pair.database.number(count).await, 0, "no session sees it");
     }
     drop(frozen);
-    eventually("the write is repeated", async || write(Protocol::Rest, "10s").await.reason.is_empty()).await;
-    assert_eq!(pair.database.number("SELECT count(*) FROM tickets").await, 1);
+    eventually("the write is repeated", async || write(Protocol::Rest, "10s").await.reason == reason).await;
+    assert_eq!(pair.database.number(count).await, 1);
+}
+
+/// The server of a replica's URL may be a primary, as after a promotion.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_that_a_replica_is_no_standby() {
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[("DATABASE_REPLICA_URLS", database.url.as_str())]).await;
+    server.wait_for_log("the server is no standby; it may have been promoted").await;
 }
 
 /// A standby that is promoted while its primary continues has a divergent history.

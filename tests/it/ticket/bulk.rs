@@ -202,7 +202,7 @@ async fn a_deletion_is_final_and_needs_its_scope() {
     let preview = admin.rest("TicketService.BulkChangeTickets", dry).await.success();
     assert_eq!(preview.body["preview"]["undoable"], false);
     let done = change(admin, request).await;
-    assert_eq!(done["progress"], progress(2, 2, 0, 0));
+    assert_eq!((&done["kindName"], &done["progress"]), (&json!("delete_tickets"), &progress(2, 2, 0, 0)));
     for (what, count) in [
         ("SELECT count(*) FROM tickets", 0),
         ("SELECT count(*) FROM comments", 0),

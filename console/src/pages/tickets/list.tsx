@@ -70,6 +70,9 @@ export function TicketsPage() {
   );
 }
 
+/** The number of ids that one bulk change takes. */
+const MAX_IDS = 1000;
+
 /** The tickets that are selected for bulk actions. */
 function useSelection(rows: TicketRows) {
   const t = useText();
@@ -77,6 +80,7 @@ function useSelection(rows: TicketRows) {
   const loaded = rows.cached().flatMap(([, { data }]) => data);
   const all = loaded.length > 0 && loaded.every(({ id }) => chosen.has(id));
   const [everything, setEverything] = useState(false);
+  const areTooMany = loaded.length > MAX_IDS;
   const choose = (tickets: Iterable<Ticket>) => {
     setEverything(false);
     setChosen(new Map([...tickets].map((ticket) => [ticket.id, ticket])));
@@ -88,8 +92,11 @@ function useSelection(rows: TicketRows) {
     all,
     // Other filters match other tickets.
     everything: everything && all,
-    label: loaded.length < rows.count ? t("Select the {count} that are loaded", { count: loaded.length }) : t("Select all"),
-    onAll: () => choose(all ? [] : loaded),
+    label: loaded.length < rows.count && !areTooMany ? t("Select the {count} that are loaded", { count: loaded.length }) : t("Select all"),
+    onAll: () => {
+      choose(all ? [] : loaded);
+      setEverything(!all && areTooMany);
+    },
     onEverything: () => setEverything(true),
     onNone: () => choose([]),
   };

@@ -14,8 +14,8 @@ use prost::{
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, ServiceDescriptor};
 
 use super::{
+    policy::option,
     proto::buf::validate::{FieldRules, field_rules::Type},
-    reason::option,
 };
 
 /// The most items of one message beyond its rules, in all its lists together: items of lists without `max_items`, and

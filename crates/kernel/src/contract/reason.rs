@@ -8,7 +8,6 @@ mod catalogue;
 use std::fmt;
 
 use http::StatusCode;
-use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 use tonic::Code;
 
 use crate::contract::proto::error::v1 as pb;
@@ -159,22 +158,6 @@ pub const fn http(number: u16) -> StatusCode {
         Ok(status) => status,
         Err(_) => panic!("an HTTP status has three digits"),
     }
-}
-
-pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, extension: &str) -> Option<M> {
-    let extension = options.descriptor().parent_pool().get_extension_by_name(extension)?;
-    if !options.has_extension(&extension) {
-        return None;
-    }
-    match options.get_extension(&extension).into_owned() {
-        Value::Message(message) => message.transcode_to().ok(),
-        _ => None,
-    }
-}
-
-pub(crate) fn is_marked(options: &DynamicMessage, extension: &str) -> bool {
-    let extension = options.descriptor().parent_pool().get_extension_by_name(extension);
-    extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))
 }
 
 include!(concat!(env!("OUT_DIR"), "/reasons.rs"));

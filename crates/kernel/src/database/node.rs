@@ -165,14 +165,14 @@ impl Node {
     }
 
     pub(super) async fn lend<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.lease().await?.autocommit(run).await
+    }
+
+    /// As [`Node::lend`], for a write, which is not cancelled if its caller leaves: it waits for a standby like a COMMIT.
+    pub(super) async fn write<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
-        if let Some(settings) = ALL.bind(lease.session().bound) {
-            execute(lease.connection(), &settings).await?;
-            lease.session().bound = None;
-        }
-        let result = run(lease.connection()).await;
-        lease.settle();
-        result
+        lease.send_commit();
+        lease.autocommit(run).await
     }
 
     pub(super) async fn lease(&self) -> Result<Lease> {
@@ -233,6 +233,16 @@ impl Lease {
 
     pub(crate) fn begin(&self, reach: Reach) -> Cow<'static, str> {
         begin(self.trace.as_deref(), reach, self.pooled.as_ref().and_then(|session| session.bound))
+    }
+
+    async fn autocommit<T>(mut self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        if let Some(settings) = ALL.bind(self.session().bound) {
+            execute(self.connection(), &settings).await?;
+            self.session().bound = None;
+        }
+        let result = run(self.connection()).await;
+        self.settle();
+        result
     }
 
     /// Records that a COMMIT is sent, which is not cancelled if its caller leaves. A cancelled COMMIT no longer waits for a

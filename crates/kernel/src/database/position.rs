@@ -1,11 +1,14 @@
 //! Positions in the write-ahead log (LSN). A read compares them to decide whether a replica has replayed a commit.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use diesel::{dsl::sql, sql_types::BigInt};
+use diesel::{
+    dsl::sql,
+    sql_types::{BigInt, Nullable},
+};
 use diesel_async::RunQueryDsl as _;
 
 use super::{Connection, statement::Prepare as _};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(u64);
@@ -15,7 +18,7 @@ pub(crate) struct Position(u64);
 const OF_PRIMARY: &str = "(CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn() \
                           ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint";
 /// The end of the replayed log. A promoted standby replays nothing and has another timeline, so that the expression is
-/// NULL, which fails to decode.
+/// NULL.
 const OF_REPLICA: &str = "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END - '0/0')::bigint";
 
 const VERSION: u8 = 1;
@@ -58,8 +61,10 @@ pub(super) async fn of_replica(connection: &Connection) -> Result<Position> {
 }
 
 async fn ask(mut connection: &Connection, expression: &str) -> Result<Position> {
-    let position: i64 = diesel::select(sql::<BigInt>(expression)).prepared().get_result(&mut connection).await?;
-    Ok(Position(position.unsigned_abs()))
+    let query = diesel::select(sql::<Nullable<BigInt>>(expression));
+    let position: Option<i64> = query.prepared().get_result(&mut connection).await?;
+    let no_standby = || Error::unavailable(anyhow::anyhow!("the server is no standby; it may have been promoted"));
+    Ok(Position(position.ok_or_else(no_standby)?.unsigned_abs()))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub(super) fn readable(form: MethodRouter<App>) -> MethodRouter<App> {
         if !is_error || is_html(response.headers(), header::CONTENT_TYPE) || !is_html(&headers, header::ACCEPT) {
             return response;
         }
-        let place = Place::read(&app, None);
+        let place = Place::kept(&app, &headers, is_secure(&app));
         View { problem: Some("REFUSED"), status, ..View::of("password", &place) }.render(&app, &headers)
     })
 }

@@ -18,7 +18,7 @@ use crate::identity::{
     },
     revocation::model::TokenClaims,
     signing_key::ops as signing_key,
-    tokens::{Access, LEEWAY, Tokens},
+    tokens::{Access, Tokens},
 };
 
 /// Issues a token of a client, which has proved a secret.
@@ -57,8 +57,7 @@ pub(crate) async fn verify(app: &App, credential: &str, access: Access, secret: 
     let held = access.caller.scopes().iter().filter(|scope| client.scopes.iter().any(|name| name == scope.as_str()));
     let caller = Caller::Service { id: ServiceKeyId(id.0), account: client.account, scopes: held.cloned().collect() };
     let claims = TokenClaims { key: Some(client.current()), ..access.claims };
-    // The cache adds the leeway for clocks, which the end of a secret does not have.
-    let expires_at = end.map_or(access.expires_at, |end| access.expires_at.min(end - LEEWAY));
+    let expires_at = end.map_or(access.expires_at, |end| access.expires_at.min(end));
     app.part::<Tokens>().insert_verified(credential, Access { caller: caller.clone(), claims, expires_at, ..access });
     Ok(caller)
 }

@@ -15,7 +15,7 @@ use crate::identity::{
         model::{Holder, MAX_KNOWN, ServiceKey, network_of},
         store::{self, Hashes},
     },
-    tokens::{Access, LEEWAY, Networks, Tokens},
+    tokens::{Access, Networks, Tokens},
     user::{
         model::User,
         store::{self as users, Wanted},
@@ -118,8 +118,7 @@ fn of_key(key: &ServiceKey, caller: Caller, end: DateTime<Utc>) -> Access {
         impersonator: None,
         networks: None,
         secret: None,
-        // The cache adds the leeway for clocks, which the end of a key does not have.
-        expires_at: end - LEEWAY,
+        expires_at: end,
     }
 }
 

@@ -54,8 +54,7 @@ impl OperationKind for ImportTickets {
             now = app.clock.now().max(now + TimeDelta::microseconds(count(batch.rows.len())));
             step(id, origin, Arc::new(batch), now)
         });
-        run.overlap(steps).await?;
-        if run.is_stopping() {
+        if !run.overlap(steps).await? {
             return Ok(End::Stopped);
         }
         match batches.end().await? {

@@ -15,7 +15,7 @@ use crate::{
     support::{
         id::TicketId,
         ticket::{
-            job::{ChangeTickets, Requester, UndoBulkChange},
+            job::{ChangeTickets, DeleteTickets, Requester, UndoBulkChange},
             model::bulk::{BulkChange, Effect, MAX_TICKETS, Preview, Selection, UNDO_WINDOW},
             store::{self as tickets, bulk as store},
         },
@@ -45,8 +45,11 @@ pub async fn begin(work: &mut Work, selection: Selection, change: BulkChange) ->
     let permit = work.permit()?;
     let select = async |connection: &Connection| select(connection, &permit, selection, &change).await;
     let ids = work.read(select).await?;
-    let request = ChangeTickets { change, requester: requester(&permit) };
-    let began = operation::begin(work, ACROSS_ACCOUNTS, request).await?;
+    let requester = requester(&permit);
+    let began = match change {
+        BulkChange::Delete => operation::begin(work, ACROSS_ACCOUNTS, DeleteTickets { requester }).await?,
+        change => operation::begin(work, ACROSS_ACCOUNTS, ChangeTickets { change, requester }).await?,
+    };
     store::insert_selected(work.connection().await?, began.id, &ids).await?;
     Ok(began)
 }
@@ -112,7 +115,7 @@ pub async fn preview(
 pub async fn undo(work: &mut Work, kinds: &Kinds, change: OperationId) -> Result<Operation> {
     let (permit, now) = (work.permit()?, work.now());
     let changed = operation::get(work.connection().await?, &permit, kinds, change).await?;
-    if changed.kind != ChangeTickets::NAME {
+    if ![ChangeTickets::NAME, DeleteTickets::NAME].contains(&&*changed.kind) {
         return Err(Error::not_found("operation"));
     }
     if changed.state.finished_at().is_none_or(|at| now - at > UNDO_WINDOW) {

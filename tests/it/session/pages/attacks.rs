@@ -1,6 +1,6 @@
 //! Attacks on the pages of the sign-in.
 
-use super::{CODE, PLACE, SECOND_FACTOR, SIGN_IN, form, prove, submit};
+use super::{CODE, PLACE, RETURN, SECOND_FACTOR, SIGN_IN, form, prove, submit};
 use crate::{
     second_factor::add_to,
     support::{TestApp, oidc::Browser},
@@ -18,12 +18,16 @@ async fn a_form_of_another_site_is_refused() {
         assert_eq!((page.status, page.reason()), (403, "PERMISSION_DENIED"), "{path}: {page:#?}");
         assert!(page.set_cookies.is_empty(), "{path}: {page:#?}");
     }
-    // A person sees a page.
+    // A person sees a page, which leads to the place that the browser has kept.
+    browser.open(&format!("{SIGN_IN}{RETURN}")).await;
+    let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let request = app.endpoint.http.post(format!("{}{SIGN_IN}", app.endpoint.base())).header("accept", "text/html,*/*");
-    let answer = request.header("origin", "https://evil.example").send().await.expect("an answer");
+    let request = request.header("origin", "https://evil.example").header("cookie", cookies.join("; "));
+    let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), 403);
     let html = answer.text().await.expect("a page");
     assert!(html.contains("The sign-in failed. Try again."), "{html}");
+    assert!(html.contains("value=\"&#x2f;console&#x2f;tickets?q=a\""), "{html}");
 }
 
 /// Session fixation: what an attacker has planted in the browser before is not the session afterwards.

@@ -1,11 +1,17 @@
-//! Tests of each fault that prevents the start, of each default, and of access, on small contracts.
+//! Tests of each fault of a contract, of each default, and of access, on small contracts.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use prost_reflect::DescriptorPool;
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
+use uuid::Uuid;
 
 use super::*;
 

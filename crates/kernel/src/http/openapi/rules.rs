@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::{
     Policies,
+    policy::{is_marked, option},
     proto::buf::validate::{
         BytesRules, EnumRules, FieldRules, Ignore, MapRules, RepeatedRules, StringRules, field_rules::Type,
         string_rules::WellKnown,
     },
-    reason::{is_marked, option},
 };
 pub(crate) use number::{NumberRules, float, int32, int64, uint32, uint64};
 

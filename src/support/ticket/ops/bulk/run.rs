@@ -12,7 +12,7 @@ use crate::{
         events::{TicketAssigned, TicketDeleted, TicketReopened, TicketResolved, TicketUpdated},
         id::TicketId,
         ticket::{
-            job::{BULK_LANE, ChangeTickets, Requester, UndoBulkChange},
+            job::{BULK_LANE, ChangeTickets, DeleteTickets, Requester, UndoBulkChange},
             model::{
                 ActivityKind, Ticket,
                 bulk::{BulkChange, Effect, Outcome, Replaced},
@@ -51,6 +51,19 @@ impl OperationKind for ChangeTickets {
     async fn run(&self, run: &mut Run<'_>) -> Result<End> {
         let remaining = Remaining { change: run.operation().id, undo: None };
         run_batches(run, remaining, Some(&self.change), self.requester).await
+    }
+}
+
+impl OperationKind for DeleteTickets {
+    const NAME: &'static str = "delete_tickets";
+    const SCOPE: &'static str = "support.tickets.delete";
+    const READ_SCOPE: &'static str = "support.tickets.read";
+    const LANE: Lane = BULK_LANE;
+    const GIVEN_UP: &'static str = "The deletion failed repeatedly and was given up; the deleted tickets stay deleted.";
+
+    async fn run(&self, run: &mut Run<'_>) -> Result<End> {
+        let remaining = Remaining { change: run.operation().id, undo: None };
+        run_batches(run, remaining, Some(&BulkChange::Delete), self.requester).await
     }
 }
 

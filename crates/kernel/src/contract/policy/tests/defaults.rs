@@ -5,7 +5,7 @@ use super::*;
 const EMPTY: &str = "message Response {}";
 
 /// The policy of a method with these options, and access to what is the caller's own.
-fn read_one(service: &str, verb: &str, fields: &str, response: &str) -> Method {
+fn read_one(service: &str, verb: &str, fields: &str, response: &str) -> &'static Method {
     method_of(source(service, verb, fields, response))
 }
 
@@ -15,13 +15,13 @@ fn source(service: &str, verb: &str, fields: &str, response: &str) -> String {
 }
 
 /// The policy of the only method of this file.
-fn method_of(source: String) -> Method {
+fn method_of(source: String) -> &'static Method {
     let garage = "syntax = \"proto3\"; package garage.v1; message Car { int64 version = 1; }".to_owned();
     let module = module_file("fleet.v1", FLEET);
     let files =
         vec![("fleet/v1/module.proto", module), ("garage/v1/car.proto", garage), ("fleet/v1/fleet.proto", source)];
-    let mut policies = read(files).expect("a good contract");
-    policies.methods.remove("/fleet.v1.Vehicles/Do").expect("the method")
+    let policies = Box::leak(Box::new(read(files).expect("a good contract")));
+    policies.get("/fleet.v1.Vehicles/Do").expect("the method")
 }
 
 fn statuses(method: &Method) -> Vec<u16> {
@@ -32,7 +32,7 @@ fn statuses(method: &Method) -> Vec<u16> {
 fn a_read_takes_no_key_and_is_cached_if_it_has_a_version() {
     let read = read_one("", "get", "", DATA);
     assert_eq!((read.idempotency, read.rate_class), (Idempotency::None, RateClass::Read));
-    assert_eq!((read.deadline, read.conditional, statuses(&read)), (Duration::from_secs(2), false, vec![200]));
+    assert_eq!((read.deadline, read.conditional, statuses(read)), (Duration::from_secs(2), false, vec![200]));
     assert!(read.version.is_some() && read.last_modified.is_some());
     assert_eq!(read.cache, Cache::PrivateRevalidate);
     for response in ["message Response { repeated Vehicle data = 1; }", "message Response { int64 version = 1; }"] {
@@ -59,12 +59,12 @@ fn the_end_of_a_service_is_that_of_its_methods() {
         since: \"2026-11-01\" sunset: \"2027-05-01\" link: \"https://example.com/v2\"
     }};";
     let mut headers = http::HeaderMap::new();
-    read_one(service, "get", "", DATA).deprecation.expect("that of the service").describe(&mut headers);
+    read_one(service, "get", "", DATA).deprecation.as_ref().expect("that of the service").describe(&mut headers);
     assert_eq!(headers["deprecation"], "@1793491200", "RFC 9745");
     assert_eq!(headers["sunset"], "Sat, 01 May 2027 00:00:00 GMT", "RFC 8594");
     assert_eq!(headers["link"], "<https://example.com/v2>; rel=\"deprecation\"; type=\"text/html\"");
     let own = "deprecation: {since: \"2026-12-01\" sunset: \"2027-06-01\" link: \"/docs\"}";
-    assert_eq!(read_one(service, "get", own, DATA).deprecation.expect("its own").link, "/docs");
+    assert_eq!(read_one(service, "get", own, DATA).deprecation.as_ref().expect("its own").link, "/docs");
     assert!(read_one("", "get", "", DATA).deprecation.is_none());
 }
 
@@ -96,27 +96,27 @@ fn a_write_honors_a_key_and_a_replacement_is_conditional() {
 
 #[test]
 fn the_status_follows_from_location_and_response() {
-    assert_eq!(statuses(&read_one("", "post", "", EMPTY)), [204]);
-    assert_eq!(statuses(&read_one("", "post", "", DATA)), [200]);
-    assert_eq!(statuses(&read_one("", "post", "status: 203", DATA)), [203]);
+    assert_eq!(statuses(read_one("", "post", "", EMPTY)), [204]);
+    assert_eq!(statuses(read_one("", "post", "", DATA)), [200]);
+    assert_eq!(statuses(read_one("", "post", "status: 203", DATA)), [203]);
     let method = read_one("", "post", "location: \"/api/v1/do/{data.id}\"", DATA);
-    assert_eq!((statuses(&method), method.success[0].location.len()), (vec![201], 2));
+    assert_eq!((statuses(method), method.success[0].location.len()), (vec![201], 2));
 
     let pending = "pending_field: \"data.state\"";
     let open = read_one("", "post", &format!("{pending} location: \"/api/v1/do/{{data.id}}\""), DATA);
-    assert_eq!(statuses(&open), [202, 201]);
+    assert_eq!(statuses(open), [202, 201]);
     assert_eq!((open.success[0].retry_after, open.success[1].retry_after), (Some(Duration::from_secs(1)), None));
     let Some(When::IsOneOf(_, values)) = &open.success[0].when else { panic!("{:?}", open.success) };
     assert_eq!(values, &[2, 3], "those that are marked");
     // What creates nothing has a location only while there is something to poll.
     let open = read_one("", "post", &format!("{pending} poll_location: \"/api/v1/do/{{data.id}}\""), DATA);
-    assert_eq!(statuses(&open), [202, 200]);
+    assert_eq!(statuses(open), [202, 200]);
     assert!(!open.success[0].location.is_empty() && open.success[1].location.is_empty());
 }
 
 #[test]
 fn streams_and_bulk_work_have_longer_deadlines() {
-    let seconds = |method: Method| method.deadline.as_secs();
+    let seconds = |method: &Method| method.deadline.as_secs();
     let bulk = "rate_class: RATE_CLASS_BULK";
     assert_eq!(seconds(read_one("", "post", "", DATA)), 2);
     assert_eq!(seconds(read_one("", "post", bulk, DATA)), 10);
@@ -141,7 +141,7 @@ fn a_public_response_is_that_of_a_marked_value() {
     let public = |fields: &str| {
         let method = read_one("", "get", &format!("public_max_age_seconds: 60 {fields}"), DATA);
         assert_eq!((method.cache, method.effect), (Cache::Public, Effect::CurrentRead));
-        method.public_cache.expect("it is public")
+        method.public_cache.as_ref().expect("it is public")
     };
     let always = public("");
     assert_eq!(always.header(), "public, max-age=60, stale-while-revalidate=60, stale-if-error=600");
@@ -196,4 +196,11 @@ fn a_grant_set_of_the_module_grants_what_it_declares() {
     let scope = policies.scope("fleet.vehicles.read");
     assert_eq!((grant.role, grant.reach, &grant.scope), (Role::Service, Reach::Any, &scope));
     assert_eq!(policies.scopes().map(|scope| scope.name.as_str()).collect::<Vec<_>>(), ["fleet.vehicles.read"]);
+}
+
+#[test]
+fn a_kind_is_the_module_and_the_name() {
+    assert_eq!(kind_of("mainstay.support.v1.TicketLink"), "support.ticket_link");
+    assert_eq!(kind_of("fleet.v1.Vehicle"), "fleet.vehicle");
+    assert_eq!(kind_of("Vehicle"), "vehicle");
 }

@@ -85,7 +85,8 @@ impl FieldPath {
         find(bytes, *last)
     }
 
-    pub(crate) fn text<'a>(&self, message: &'a [u8]) -> Option<&'a str> {
+    /// As [`FieldPath::read`], for a string.
+    pub fn text<'a>(&self, message: &'a [u8]) -> Option<&'a str> {
         match self.read(message)? {
             FieldValue::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
             FieldValue::Number(_) => None,
@@ -93,7 +94,7 @@ impl FieldPath {
     }
 
     /// Returns the encoded items of a list of messages at the top, or the one message of a field.
-    pub(crate) fn messages<'a>(&self, message: &'a [u8]) -> Vec<&'a [u8]> {
+    pub fn messages<'a>(&self, message: &'a [u8]) -> Vec<&'a [u8]> {
         let (mut all, target) = (Vec::new(), self.numbers.first().copied().unwrap_or_default());
         each(message, |number, value| {
             if let (true, FieldValue::Bytes(bytes)) = (number == target, value) {
@@ -130,7 +131,7 @@ fn find(bytes: &[u8], target: u32) -> Option<FieldValue<'_>> {
 }
 
 /// Visits the integers, texts and messages of an encoded message; `None` if it is invalid.
-pub(crate) fn each<'a>(mut bytes: &'a [u8], mut visit: impl FnMut(u32, FieldValue<'a>)) -> Option<()> {
+fn each<'a>(mut bytes: &'a [u8], mut visit: impl FnMut(u32, FieldValue<'a>)) -> Option<()> {
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes).ok()?;
         match wire_type {

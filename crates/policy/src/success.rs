@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use mainstay_transcoder::HTTP_BODY;
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use super::{FieldPath, FieldValue, is_marked, pb};
 
+const HTTP_BODY: &str = "google.api.HttpBody";
 const PENDING: &str = "mainstay.policy.v1.is_pending";
 const MAY_BE_ABSENT: &str = "mainstay.policy.v1.may_be_absent";
 /// After how long a caller may poll an open outcome again.

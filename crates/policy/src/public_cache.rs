@@ -1,12 +1,13 @@
 //! What caches between the server and its callers may keep.
 
+use std::time::Duration;
+
 use prost_reflect::MessageDescriptor;
 
 use super::{Cache, FieldPath, LocationPart, pb, success::location};
 
-/// For how many seconds shared caches may serve a response past its age while the server fails: as long as the
-/// [cache](crate::cache::GRACE) of the server itself does.
-const STALE_IF_ERROR: u64 = crate::cache::GRACE.as_secs();
+/// How long shared caches, and the cache of the server itself, may serve a response past its age while the server fails.
+pub const STALE_IF_ERROR: Duration = Duration::from_secs(600);
 const PUBLIC: &str = "mainstay.policy.v1.is_public";
 
 /// How long shared caches may keep a response, and which one.
@@ -40,7 +41,8 @@ impl PublicCache {
                 return Err(fault.to_owned());
             }
         };
-        let header = format!("public, max-age={age}, stale-while-revalidate={age}, stale-if-error={STALE_IF_ERROR}");
+        let grace = STALE_IF_ERROR.as_secs();
+        let header = format!("public, max-age={age}, stale-while-revalidate={age}, stale-if-error={grace}");
         let mut tags = Vec::new();
         for tag in &raw.cache_tags {
             let is_word = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');

@@ -2,7 +2,6 @@
 //! caller's reason.
 
 use prost_reflect::{Kind, MethodDescriptor};
-use uuid::Uuid;
 
 use super::FieldPath;
 
@@ -56,23 +55,26 @@ impl Subject {
         Some((FieldPath::resolve(&descriptor.output(), "data").ok()?, message.full_name().to_owned()))
     }
 
-    pub(crate) fn resources<'a>(&self, response: &'a [u8]) -> Option<(Vec<&'a [u8]>, &str)> {
+    /// Returns the resources in an encoded response, and the full name of their message; `None` if there are none.
+    pub fn resources<'a>(&self, response: &'a [u8]) -> Option<(Vec<&'a [u8]>, &str)> {
         let (data, name) = self.data.as_ref()?;
         Some((data.messages(response), name.as_str())).filter(|(resources, _)| !resources.is_empty())
     }
 
-    pub(crate) fn id(&self, request: &[u8]) -> Option<Uuid> {
-        self.id.as_ref()?.text(request)?.parse().ok()
+    /// Returns the id of the resource in an encoded request.
+    pub fn id<'r>(&self, request: &'r [u8]) -> Option<&'r str> {
+        self.id.as_ref()?.text(request)
     }
 
-    pub(crate) fn reason(&self, request: &[u8]) -> Option<String> {
+    /// Returns the caller's reason in an encoded request.
+    pub fn reason(&self, request: &[u8]) -> Option<String> {
         self.reason.as_ref()?.text(request).filter(|reason| !reason.is_empty()).map(str::to_owned)
     }
 }
 
 /// Returns the kind of resource that a message, or the service of a resource, has: `mainstay.support.v1.TicketLink` →
 /// `support.ticket_link`.
-pub(crate) fn kind_of(full_name: &str) -> String {
+pub fn kind_of(full_name: &str) -> String {
     let is_version =
         |part: &&str| part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let mut parts = full_name.rsplit('.');
@@ -86,16 +88,4 @@ pub(crate) fn kind_of(full_name: &str) -> String {
         kind.push(letter.to_ascii_lowercase());
     }
     kind
-}
-
-#[cfg(test)]
-mod tests {
-    use super::kind_of;
-
-    #[test]
-    fn a_kind_is_the_module_and_the_name() {
-        assert_eq!(kind_of("mainstay.support.v1.TicketLink"), "support.ticket_link");
-        assert_eq!(kind_of("fleet.v1.Vehicle"), "fleet.vehicle");
-        assert_eq!(kind_of("Vehicle"), "vehicle");
-    }
 }

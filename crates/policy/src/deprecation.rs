@@ -69,7 +69,7 @@ impl Deprecation {
     }
 
     /// Adds `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and `Link` to the headers of a response.
-    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+    pub fn describe(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
             headers.append(name, value.clone());
         }

@@ -12,32 +12,43 @@ const UNTOLD: [&str; 5] = ["id", "version", "create_time", "update_time", "inclu
 /// The depth of nested messages that is searched; deeper ones count as personal.
 const MAX_DEPTH: usize = 4;
 
+/// How the audit log stores the values of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Class {
+pub enum Class {
+    /// Its values are stored in the entry itself.
     Open,
     /// Its values are stored apart, so that they can be erased.
     Personal,
+    /// Its values are never stored.
     Secret,
 }
 
+/// A field of a resource.
 #[derive(Debug)]
-pub(crate) struct Field {
-    pub(crate) json_name: String,
-    pub(crate) class: Class,
+pub struct Field {
+    /// The name in JSON.
+    pub json_name: String,
+    /// The class, which is the strictest of those within a message.
+    pub class: Class,
 }
 
+/// The fields of a message that the audit log tells.
 #[derive(Debug)]
-pub(crate) struct Shape {
-    pub(crate) descriptor: MessageDescriptor,
-    pub(crate) fields: Vec<Field>,
-    pub(crate) id: Option<FieldPath>,
+pub struct Shape {
+    /// The message.
+    pub descriptor: MessageDescriptor,
+    /// The fields that are told.
+    pub fields: Vec<Field>,
+    /// The path of the id, if the message has one.
+    pub id: Option<FieldPath>,
 }
 
+/// The shapes of all messages, by full name.
 #[derive(Debug)]
-pub(crate) struct Privacy(HashMap<String, Shape>);
+pub struct Privacy(HashMap<String, Shape>);
 
 impl Privacy {
-    pub(crate) fn read(pool: &DescriptorPool) -> Self {
+    pub(super) fn read(pool: &DescriptorPool) -> Self {
         let shape = |descriptor: MessageDescriptor| {
             let told = descriptor.fields().filter(|field| !UNTOLD.contains(&field.name()));
             let field =
@@ -49,7 +60,8 @@ impl Privacy {
         Self(all.map(|message| (message.full_name().to_owned(), shape(message))).collect())
     }
 
-    pub(crate) fn shape(&self, name: &str) -> Option<&Shape> {
+    /// Returns the shape of a message with a full name.
+    pub fn shape(&self, name: &str) -> Option<&Shape> {
         self.0.get(name)
     }
 }

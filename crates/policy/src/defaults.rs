@@ -4,8 +4,7 @@
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
 use prost_types::{MethodOptions, method_options::IdempotencyLevel};
 
-use super::{Cache, Idempotency, RateClass, module::unversioned, option, pb};
-use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
+use super::{Cache, Idempotency, RateClass, message, module::unversioned, pb};
 
 const HTTP: &str = "google.api.http";
 
@@ -22,11 +21,10 @@ impl Defaults {
     /// Reads the defaults of a method.
     /// Errors: A method that neither has an HTTP rule nor is internal, and one that has a rule and is internal.
     pub(super) fn read(method: &MethodDescriptor, raw: &pb::MethodPolicy, has_version: bool) -> Result<Self, String> {
-        match (option::<HttpRule>(&method.options(), HTTP), raw.internal) {
+        match (message(&method.options(), HTTP), raw.internal) {
             (Some(rule), false) => {
-                let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
-                let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
-                Ok(Self::of(is_read, replaces, has_version))
+                let is_one_of = |verbs: &[&str]| verbs.iter().any(|verb| rule.has_field_by_name(verb));
+                Ok(Self::of(is_one_of(&["get"]), is_one_of(&["put", "patch"]), has_version))
             }
             (None, true) => {
                 let method = method.method_descriptor_proto();
