@@ -8,7 +8,6 @@ mod held;
 mod places;
 mod request_body;
 pub mod tls;
-mod unread_bodies;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
