@@ -8,7 +8,6 @@ mod held;
 mod places;
 mod request_body;
 pub mod tls;
-mod unread_bodies;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -130,9 +129,23 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Instant};
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Instant,
+    };
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use bytes::Bytes;
+    use futures_util::{StreamExt as _, stream};
+    use http_body::Frame;
+    use http_body_util::{BodyExt as _, Full, StreamBody};
+    use hyper::client::conn::http2;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::Semaphore,
+    };
+    use tonic::Status;
 
     use super::*;
     use crate::http::{
@@ -257,6 +270,59 @@ mod tests {
             assert!(!response.contains("connection: close"), "{head}: {response}");
             assert!(rest.starts_with("HTTP/1.1 401 "), "{head}: the next request is served: {rest}");
         }
+    }
+
+    /// Reads the text of a response.
+    async fn text(response: http::Response<hyper::body::Incoming>) -> String {
+        let text = response.into_body().collect().await.expect("a whole response").to_bytes();
+        String::from_utf8(text.into()).expect("a text")
+    }
+
+    /// h2 would end the connection for some two thousand of them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn small_frames_that_a_handler_does_not_read_are_held_or_lost_for_it_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = gate.clone();
+        let service = tower::service_fn(move |request: Request| {
+            let gate = gate.clone();
+            async move {
+                if request.uri().path() == "/late" {
+                    gate.acquire().await.expect("it is open").forget();
+                }
+                let read = request.into_body().collect().await;
+                let text = read.map_or_else(|_| "lost".to_owned(), |body| body.to_bytes().len().to_string());
+                Ok::<_, Infallible>(http::Response::new(Body::new(Full::new(Bytes::from(text)))))
+            }
+        });
+        let bounds = Bounds { max_age: KEEP_ALIVE, ..SHORT_BOUNDS };
+        let served = tokio::spawn(serve(listener, None, service, bounds, std::future::pending()));
+        let stream = TokioIo::new(TcpStream::connect(address).await.expect("connected"));
+        let handshake = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream).await;
+        let (mut client, connection) = handshake.expect("HTTP/2");
+        tokio::spawn(connection);
+        let request =
+            |path: &str, body: Body| http::Request::post(format!("http://a{path}")).body(body).expect("a request");
+        for (count, frame, expected) in [(20_000, &b"x"[..], "20000"), (10_000, &[b'x'; 250], "lost")] {
+            let sent = Arc::new(AtomicUsize::new(0));
+            let counted = sent.clone();
+            let frames = stream::iter(0..count).map(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, Status>(Frame::data(Bytes::from_static(frame)))
+            });
+            let late = tokio::spawn(client.send_request(request("/late", Body::new(StreamBody::new(frames)))));
+            let since = Instant::now();
+            while sent.load(Ordering::Relaxed) < count {
+                assert!(since.elapsed() < KEEP_ALIVE, "the server receives them");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let other = request("/", Body::new(Full::new(Bytes::from_static(b"abc"))));
+            assert_eq!(text(client.send_request(other).await.expect("no GOAWAY")).await, "3");
+            opened.add_permits(1);
+            assert_eq!(text(late.await.expect("no panic").expect("no GOAWAY")).await, expected);
+        }
+        served.abort();
     }
 
     /// To read the body would ask for it.

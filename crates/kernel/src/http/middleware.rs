@@ -25,7 +25,6 @@
 //!   FindMethod        the policy, which all later layers read
 //!   CatchPanic        a stream that panics ends with a status; within FindMethod, so that the logs name the method
 //!   BoundEndless      health and reflection, which have neither policy nor deadline; before their messages are read
-//!   LimitBody         before the body is read
 //!   Deadline          limits all later layers, authentication included
 //!   Authenticate      the caller, and the permit the policy grants
 //!   PrincipalLimit    needs the principal
@@ -33,12 +32,11 @@
 //!   BoundWatch        limits watches per principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    around tonic: its own errors get a reason
-//!   InflateMessage    decompresses within the limit of the method; tonic has one limit for all methods
+//!   LimitMessage      also decompresses, within the limit of the method; tonic has one limit for all methods
 //!   Consistency       reads from replicas, if there are any; innermost: it must know which requests reached their method
 //! ```
 
 mod auth;
-mod body_limit;
 mod client_address;
 mod consistency;
 mod content_coding;
@@ -48,9 +46,9 @@ pub(crate) mod envelope;
 mod extensions;
 pub mod idempotency_key;
 mod in_flight;
-mod inflate;
 pub mod layer;
 mod map_tonic_errors;
+mod message_limit;
 mod method;
 mod microcache;
 mod panic;
@@ -97,8 +95,7 @@ pub(crate) fn stack(
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod::new(app)))
         .layer(MiddlewareLayer(panic::CatchPanic))
-        .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining.clone())))
-        .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
+        .layer(MiddlewareLayer(endless::BoundEndless::new(draining.clone())))
         .layer(MiddlewareLayer(deadline::Deadline))
         .layer(MiddlewareLayer(authenticate.clone()))
         .layer(MiddlewareLayer(rate_limit::PrincipalLimit {
@@ -109,7 +106,7 @@ pub(crate) fn stack(
         .layer(MiddlewareLayer(watch::BoundWatch::new(authenticator.clone(), draining)))
         .layer(MiddlewareLayer(idempotency_key::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
-        .layer(MiddlewareLayer(inflate::InflateMessage { default: server.max_request_bytes }))
+        .layer(MiddlewareLayer(message_limit::LimitMessage { default: server.max_request_bytes }))
         .option_layer(consistency::Consistency::new(app).map(MiddlewareLayer))
         .service(routes);
     let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();

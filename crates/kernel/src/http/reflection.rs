@@ -1,9 +1,14 @@
 //! gRPC server reflection, in both versions that tools ask for.
 //!
 //! `tonic-reflection` ends a stream at an unknown name, knows no extensions, and computes answers for a caller who does not read
-//! them. Here, such a stream ends: it computes no more, and is cut off like any response that is not read.
+//! them. Here, such a stream ends: it computes no more, and is cut off like any response that is not read. Each answer counts
+//! against the limit of the caller's address.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    pin::pin,
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _, stream, stream::BoxStream};
 use prost::Message;
@@ -19,23 +24,37 @@ use tonic_reflection::pb::{
     v1alpha,
 };
 
+use crate::{
+    caller::ClientAddress,
+    error::{Error, Reason},
+    rate_limit::{Charges, Limiter},
+};
+
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request: names are short, and an answer repeats its request.
 const MAX_REQUEST_BYTES: usize = 16 << 10;
 /// The most characters of an unknown name in a message, which escapes them.
 const MAX_NAME: usize = 200;
 
+type Answers<A> = BoxStream<'static, Result<A, Status>>;
+
 #[derive(Debug, Clone)]
 struct Reflection(DescriptorPool);
 
+#[derive(Debug, Clone)]
+struct LimitedReflection {
+    reflection: Reflection,
+    limiter: Limiter,
+}
+
 /// Adds reflection of these descriptors, of the health service, and of itself.
 /// Errors: descriptors that contradict each other, which the check of the modules rules out.
-pub(crate) fn add(routes: Routes, descriptors: &DescriptorPool) -> anyhow::Result<Routes> {
+pub(crate) fn add(routes: Routes, descriptors: &DescriptorPool, limiter: &Limiter) -> anyhow::Result<Routes> {
     let mut pool = descriptors.clone();
     for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET] {
         pool.decode_file_descriptor_set(more)?;
     }
-    let reflection = Reflection(pool);
+    let reflection = LimitedReflection { reflection: Reflection(pool), limiter: limiter.clone() };
     let first = v1::server_reflection_server::ServerReflectionServer::new(reflection.clone());
     let alpha = v1alpha::server_reflection_server::ServerReflectionServer::new(reflection);
     Ok(routes
@@ -44,35 +63,56 @@ pub(crate) fn add(routes: Routes, descriptors: &DescriptorPool) -> anyhow::Resul
 }
 
 #[tonic::async_trait]
-impl v1::server_reflection_server::ServerReflection for Reflection {
-    type ServerReflectionInfoStream = BoxStream<'static, Result<ServerReflectionResponse, Status>>;
+impl v1::server_reflection_server::ServerReflection for LimitedReflection {
+    type ServerReflectionInfoStream = Answers<ServerReflectionResponse>;
 
     async fn server_reflection_info(
         &self,
         request: Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        Ok(Response::new(self.clone().start(request.into_inner())))
+        Ok(Response::new(self.start(request)))
     }
 }
 
 #[tonic::async_trait]
-impl v1alpha::server_reflection_server::ServerReflection for Reflection {
-    type ServerReflectionInfoStream = BoxStream<'static, Result<v1alpha::ServerReflectionResponse, Status>>;
+impl v1alpha::server_reflection_server::ServerReflection for LimitedReflection {
+    type ServerReflectionInfoStream = Answers<v1alpha::ServerReflectionResponse>;
 
     async fn server_reflection_info(
         &self,
         request: Request<Streaming<v1alpha::ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        Ok(Response::new(self.clone().start(request.into_inner())))
+        Ok(Response::new(self.start(request)))
+    }
+}
+
+impl LimitedReflection {
+    /// Answers each request of a stream. The charge of the call covers the first answer.
+    fn start<Q: Message + 'static, A: Message + Default + 'static>(
+        &self,
+        request: Request<Streaming<Q>>,
+    ) -> Answers<A> {
+        let limiter = self.limiter.clone();
+        let address = request.extensions().get().map(|&ClientAddress(address)| address);
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let answers = self.reflection.clone().start(request.into_inner()).enumerate();
+        let limited = answers.then(move |(number, answer)| {
+            let limiter = limiter.clone();
+            async move {
+                let is_free = number == 0 || answer.is_err();
+                if is_free || limiter.charge(&Charges::of_address(address)).await.allowed {
+                    return answer;
+                }
+                Err(Error::new(Reason::RateLimitExceeded).into())
+            }
+        });
+        limited.boxed()
     }
 }
 
 impl Reflection {
     /// Answers each request of a stream. The caller's reading paces the stream.
-    fn start<Q, A>(
-        self,
-        requests: impl Stream<Item = Result<Q, Status>> + Send + 'static,
-    ) -> BoxStream<'static, Result<A, Status>>
+    fn start<Q, A>(self, requests: impl Stream<Item = Result<Q, Status>> + Send + 'static) -> Answers<A>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -218,7 +258,7 @@ mod tests {
 
     fn start(
         requests: impl Stream<Item = Result<ServerReflectionRequest, Status>> + Send + 'static,
-    ) -> BoxStream<'static, Result<ServerReflectionResponse, Status>> {
+    ) -> Answers<ServerReflectionResponse> {
         Reflection(DescriptorPool::global()).start(requests)
     }
 

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
@@ -15,19 +14,15 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{
-    Bounds,
-    guarded::Guarded,
-    places::Place,
-    request_body::{Discarding, Rest},
-    tls::Tls,
-    unread_bodies::UnreadBodies,
-};
+use super::{Bounds, guarded::Guarded, places::Place, request_body::Bodies, tls::Tls};
 use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
-        exchange::{Connection, StreamExecutor},
-        middleware::layer::{Body, Next, Response, ResponseFuture},
+        exchange::StreamExecutor,
+        middleware::{
+            layer::{Body, Next, Response, ResponseFuture},
+            protocol,
+        },
     },
 };
 
@@ -39,8 +34,9 @@ const MAX_STREAMS: u32 = 256;
 const MAX_STREAM_BUFFER: usize = 64 << 10;
 /// What an HTTP/2 stream may send before it is read, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
-/// What all streams of an HTTP/2 connection may send before it is read, in bytes. Half of it is h2's budget for small DATA frames that are not read yet, beyond which h2 ends the connection. As many bytes may be held for handlers
-/// that are behind, so that a connection has at most twice as many.
+/// What all streams of an HTTP/2 connection may send before it is read, in bytes. Half of it is h2's budget for small DATA frames
+/// that are not read yet, beyond which h2 ends the connection. As many bytes may be held for handlers that are behind, so that a
+/// connection has at most twice as many.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
@@ -96,11 +92,9 @@ impl<S: Next + Sync> ConnectionServer<S> {
         (peer, caller): (PeerAddress, Option<PeerCaller>),
         place: &Place,
     ) {
-        let (service, connection) = (Mutex::new(self.service.clone()), place.connection.clone());
-        let (discarding, bodies) = (Discarding::default(), UnreadBodies::default());
-        let guarded = Guarded::new(stream, connection.clone(), HEADER_TIMEOUT, self.bounds.stalled_after);
-        let io = TokioIo::new(guarded.with_bodies(bodies.clone()));
-        let service = ConnectionService { service, connection, peer, caller, discarding, bodies };
+        let (service, bodies) = (Mutex::new(self.service.clone()), Bodies::new(place.connection.clone()));
+        let io = TokioIo::new(Guarded::new(stream, bodies.clone(), HEADER_TIMEOUT, self.bounds.stalled_after));
+        let service = ConnectionService { service, peer, caller, bodies };
         let mut connection = pin!(self.protocols.serve_connection(io, service));
         let has_ended = tokio::select! {
             _ = connection.as_mut() => true,
@@ -125,11 +119,9 @@ impl<S: Next + Sync> ConnectionServer<S> {
 struct ConnectionService<S> {
     /// Never contended: a connection hands over one request after the other.
     service: Mutex<S>,
-    connection: Arc<Connection>,
     peer: PeerAddress,
     caller: Option<PeerCaller>,
-    discarding: Discarding,
-    bodies: UnreadBodies,
+    bodies: Arc<Bodies>,
 }
 
 impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
@@ -138,50 +130,48 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
     type Future = ResponseFuture;
 
     fn call(&self, request: http::Request<Incoming>) -> ResponseFuture {
-        self.connection.begin_request();
+        self.bodies.connection.begin_request();
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(self.peer);
         if let Some(caller) = &self.caller {
             parts.extensions.insert(caller.clone());
         }
-        let mut service = self.service.lock();
-        if parts.version != http::Version::HTTP_2 {
-            if body.is_end_stream() {
-                return service.pass(http::Request::from_parts(parts, Body::new(body)));
+        let is_stream = parts.version == http::Version::HTTP_2;
+        let (body, rest) = match body.is_end_stream() {
+            true => (Body::new(body), None),
+            false => {
+                let (body, rest) = self.bodies.track(body, &parts.headers);
+                (body, Some(rest))
             }
-            let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone(), self.discarding.clone());
-            let response = service.run(http::Request::from_parts(parts, body));
-            return Box::pin(async move {
-                let mut response = response.await;
-                rest.settle(&mut response).await;
-                Ok(response)
-            });
-        }
-        let mut service = service.clone();
-        if body.is_end_stream() {
-            let request = http::Request::from_parts(parts, Body::new(body));
-            // Each stream is a separate task, which begins with the first poll of this future: there the stack finds the
-            // stream, and does not delay other streams of the connection.
-            return Box::pin(async move { Ok(service.run(request).await) });
-        }
-        let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone(), self.discarding.clone());
-        self.bodies.add(&rest);
-        let is_grpc = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| is_grpc(kind.as_bytes()));
+        };
         let request = http::Request::from_parts(parts, body);
-        Box::pin(async move {
-            let response = service.run(request).await;
-            if is_grpc {
-                rest.read_small().await;
+        let mut service = self.service.lock();
+        match rest {
+            None if !is_stream => service.pass(request),
+            Some(rest) if !is_stream => {
+                let response = service.run(request);
+                Box::pin(async move {
+                    let mut response = response.await;
+                    rest.settle(&mut response).await;
+                    Ok(response)
+                })
             }
-            rest.discard();
-            Ok(response)
-        })
+            rest => {
+                let is_grpc = matches!(protocol::name(&request), "grpc" | "envoy");
+                let mut service = service.clone();
+                // Each stream is a separate task, which begins with the first poll of this future: there the stack finds the
+                // stream, and does not delay other streams of the connection.
+                Box::pin(async move {
+                    let response = service.run(request).await;
+                    if let Some(rest) = rest {
+                        if is_grpc {
+                            rest.read_small().await;
+                        }
+                        rest.discard();
+                    }
+                    Ok(response)
+                })
+            }
+        }
     }
-}
-
-/// Returns whether a content type is that of gRPC, and not of gRPC-Web, whose clients are browsers and curl.
-fn is_grpc(content_type: &[u8]) -> bool {
-    content_type
-        .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }

@@ -21,23 +21,21 @@ use tokio::{
 
 use super::{
     frames::{Frames, PREFACE},
-    unread_bodies::UnreadBodies,
+    request_body::Bodies,
 };
-use crate::http::exchange::Connection;
 
 /// A connection that fails when its peer stalls or floods.
 pub(super) struct Guarded<T> {
     io: T,
-    connection: Arc<Connection>,
+    /// The bodies of its requests, of which small DATA frames may be unread.
+    bodies: Arc<Bodies>,
     protocol: Protocol,
     headers_within: Duration,
     stalled_after: Duration,
     /// Runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// The bodies of which small DATA frames may be unread.
-    bodies: UnreadBodies,
     /// Set while the readers of small DATA frames are behind.
-    pause: Option<Box<Pause>>,
+    pause: Option<Pin<Box<Sleep>>>,
     /// Set when the server has shut down its side of the connection.
     discarding: Option<Box<Discarding>>,
 }
@@ -57,16 +55,9 @@ struct Discarding {
 /// The number of small DATA frames that are not read yet, beyond which no more are received for a while. h2 ends a connection
 /// with some two thousand of them (half of its window), and one read receives up to six hundred.
 const MAX_UNREAD_SMALL: usize = 256;
-/// How often a pause looks for readers that have caught up.
-const PAUSE_TICK: Duration = Duration::from_millis(1);
-/// The longest pause. The frames are then received for their readers: a handler that does not read must not stop other
-/// requests.
-const MAX_PAUSE: Duration = Duration::from_millis(5);
-
-struct Pause {
-    until: Instant,
-    tick: Pin<Box<Sleep>>,
-}
+/// The pause that the readers of small DATA frames have to catch up. The frames are then received for them: a handler that does
+/// not read must not stop other requests.
+const PAUSE: Duration = Duration::from_millis(5);
 
 enum Protocol {
     /// The peer has sent the first `matched` bytes of the preface of HTTP/2.
@@ -86,24 +77,10 @@ enum Protocol {
 impl<T> Guarded<T> {
     /// Requires the first bytes, and the headers of each request after their first byte, within `headers_within`, and that
     /// the peer reads at least once in `stalled_after`.
-    pub(super) fn new(io: T, connection: Arc<Connection>, headers_within: Duration, stalled_after: Duration) -> Self {
+    pub(super) fn new(io: T, bodies: Arc<Bodies>, headers_within: Duration, stalled_after: Duration) -> Self {
         let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(headers_within)) };
-        Self {
-            io,
-            connection,
-            protocol,
-            headers_within,
-            stalled_after,
-            stalled: None,
-            bodies: UnreadBodies::default(),
-            pause: None,
-            discarding: None,
-        }
-    }
-
-    /// Receives frames of these bodies if their handlers do not read them.
-    pub(super) fn with_bodies(self, bodies: UnreadBodies) -> Self {
-        Self { bodies, ..self }
+        let (stalled, pause, discarding) = (None, None, None);
+        Self { io, bodies, protocol, headers_within, stalled_after, stalled, pause, discarding }
     }
 
     fn inspect_received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -123,9 +100,9 @@ impl<T> Guarded<T> {
             Protocol::Unknown { .. } => return Ok(()),
             Protocol::Http1 { headers, until } => {
                 // Bytes that arrive while no request is open belong to the headers of the next request.
-                let requests = self.connection.begun();
+                let requests = self.bodies.connection.begun();
                 let is_first = headers.is_none_or(|(_, before)| before != requests);
-                if is_first && self.connection.idle_since().is_some() {
+                if is_first && self.bodies.connection.idle_since().is_some() {
                     (*headers, *until) = (Some((tokio::time::Instant::now(), requests)), None);
                 }
                 return Ok(());
@@ -133,25 +110,20 @@ impl<T> Guarded<T> {
             Protocol::Http2(frames) => frames,
         };
         let is_within_balance = frames.read(bytes, Instant::now());
-        self.connection.add_unread_small(frames.take_small());
+        self.bodies.connection.add_unread_small(frames.take_small());
         if is_within_balance { Ok(()) } else { Err(close_error("flood")) }
     }
 
-    /// Waits while the readers of small DATA frames are behind, for [`MAX_PAUSE`] at most.
+    /// Waits for [`PAUSE`] if the readers of small DATA frames are behind.
     fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.connection.unread_small() > MAX_UNREAD_SMALL {
-            let begin = || Pause { until: Instant::now() + MAX_PAUSE, tick: Box::pin(tokio::time::sleep(PAUSE_TICK)) };
-            let pause = self.pause.get_or_insert_with(|| Box::new(begin()));
-            if Instant::now() >= pause.until {
-                self.bodies.receive(&self.connection, MAX_UNREAD_SMALL);
-                if self.connection.unread_small() > MAX_UNREAD_SMALL {
-                    // The frames that are left are those of streams that were reset.
-                    self.connection.forget_unread_small();
-                }
-                break;
+        if self.bodies.connection.unread_small() > MAX_UNREAD_SMALL {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE)));
+            ready!(pause.as_mut().poll(context));
+            self.bodies.receive(MAX_UNREAD_SMALL);
+            if self.bodies.connection.unread_small() > MAX_UNREAD_SMALL {
+                // The frames that are left are those of streams that were reset.
+                self.bodies.connection.forget_unread_small();
             }
-            ready!(pause.tick.as_mut().poll(context));
-            pause.tick.as_mut().reset(tokio::time::Instant::now() + PAUSE_TICK);
         }
         self.pause = None;
         Poll::Ready(())
@@ -175,7 +147,7 @@ impl<T> Guarded<T> {
                 ready!(until.as_mut().poll(context));
                 Poll::Ready(close_error("silent"))
             }
-            Protocol::Http1 { headers: Some((since, before)), until } if *before == self.connection.begun() => {
+            Protocol::Http1 { headers: Some((since, before)), until } if *before == self.bodies.connection.begun() => {
                 let until = until.get_or_insert_with(|| Box::pin(sleep_until(*since + self.headers_within)));
                 ready!(until.as_mut().poll(context));
                 Poll::Ready(close_error("slow_headers"))
@@ -187,10 +159,10 @@ impl<T> Guarded<T> {
     /// Returns whether the peer may still send an answered request: its body was left unread, or hyper rejected its
     /// headers.
     fn has_unread_request(&self) -> bool {
-        let begun = self.connection.begun();
+        let begun = self.bodies.connection.begun();
         let is_refused =
             matches!(&self.protocol, Protocol::Http1 { headers: Some((_, before)), .. } if *before == begun);
-        is_refused || self.connection.has_unread_request()
+        is_refused || self.bodies.connection.has_unread_request()
     }
 
     /// Reads and discards what the peer still sends: closing the connection at once would reset it, and the unread part of
@@ -295,16 +267,17 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::http::exchange::Connection;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    fn connection() -> Arc<Connection> {
-        Connection::new(CancellationToken::new())
+    fn bodies() -> Arc<Bodies> {
+        Bodies::new(Connection::new(CancellationToken::new()))
     }
 
     async fn first_bytes(bytes: &[u8]) -> io::Result<usize> {
         let (mut peer, io) = tokio::io::duplex(1024);
-        let mut guarded = Guarded::new(io, connection(), LIMIT, LIMIT);
+        let mut guarded = Guarded::new(io, bodies(), LIMIT, LIMIT);
         peer.write_all(bytes).await.expect("room");
         let mut buffer = [0; 1024];
         let mut read = 0;
@@ -328,8 +301,9 @@ mod tests {
             assert_eq!(first_bytes(prefix).await.expect_err("in time").to_string(), "slow_headers", "{prefix:?}");
         }
         let (mut peer, io) = tokio::io::duplex(1024);
-        let connection = connection();
-        let mut guarded = Guarded::new(io, connection.clone(), LIMIT, LIMIT);
+        let bodies = bodies();
+        let connection = bodies.connection.clone();
+        let mut guarded = Guarded::new(io, bodies, LIMIT, LIMIT);
         let mut buffer = [0; 1024];
         for _ in 0..3 {
             peer.write_all(b"GET").await.expect("room");
@@ -355,7 +329,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_reads() {
         let (mut peer, io) = tokio::io::duplex(4);
-        let mut guarded = Guarded::new(io, connection(), LIMIT, LIMIT);
+        let mut guarded = Guarded::new(io, bodies(), LIMIT, LIMIT);
         let slow = tokio::spawn(async move {
             let mut byte = [0];
             for _ in 0..8 {
@@ -373,9 +347,9 @@ mod tests {
     /// A connection that its server has ended while the peer was still sending.
     fn ended() -> (tokio::io::DuplexStream, Guarded<tokio::io::DuplexStream>) {
         let (peer, io) = tokio::io::duplex(1024);
-        let connection = connection();
-        connection.record_unread_request(true);
-        (peer, Guarded::new(io, connection, LIMIT, LIMIT))
+        let bodies = bodies();
+        bodies.connection.record_unread_request(true);
+        (peer, Guarded::new(io, bodies, LIMIT, LIMIT))
     }
 
     #[tokio::test(start_paused = true)]
@@ -408,10 +382,27 @@ mod tests {
         flood.await.expect("no panic");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn small_frames_that_are_not_read_pause_their_connection_for_a_moment() {
+        let (mut peer, io) = tokio::io::duplex(1 << 20);
+        let mut guarded = Guarded::new(io, bodies(), LIMIT, LIMIT);
+        // DATA of one byte.
+        let small = [0, 0, 1, 0, 0, 0, 0, 0, 1, b'x'];
+        peer.write_all(&[PREFACE, &small.repeat(MAX_UNREAD_SMALL + 1)].concat()).await.expect("room");
+        let mut buffer = vec![0; PREFACE.len() + (MAX_UNREAD_SMALL + 1) * small.len()];
+        guarded.read_exact(&mut buffer).await.expect("not too many yet");
+        let since = tokio::time::Instant::now();
+        for _ in 0..2 {
+            peer.write_all(&small).await.expect("room");
+            guarded.read_exact(&mut buffer[..small.len()]).await.expect("no frame is refused");
+            assert_eq!(since.elapsed(), PAUSE, "no body has the others, which are forgotten after one pause");
+        }
+    }
+
     #[tokio::test]
     async fn a_flood_of_frames_fails() {
         let (mut peer, io) = tokio::io::duplex(1 << 20);
-        let mut guarded = Guarded::new(io, connection(), LIMIT, LIMIT);
+        let mut guarded = Guarded::new(io, bodies(), LIMIT, LIMIT);
         peer.write_all(PREFACE).await.expect("room");
         let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
         peer.write_all(&ping.repeat(20_000)).await.expect("room");

@@ -7,12 +7,17 @@
 //! Over HTTP/2, a body that is dropped resets its stream at the end of the response (RFC 9113, 8.1). Some clients, such as
 //! curl before version 8, then lose the response. The unread part is therefore read and discarded, within bounds. HAProxy resets
 //! a gRPC stream whose response ends before its request, so a small part is read before the response.
+//!
+//! h2 counts the small DATA frames of a connection that are not read yet, and ends the connection with some two thousand of
+//! them. One stream could thus end the requests of all clients that share the connection through a proxy. The frames of handlers
+//! that are behind are therefore received for them, and once no more bytes can be held, the handler with the most of them loses
+//! its body.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    sync::{Arc, Weak},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,12 +25,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tonic::Status;
 use tower::BoxError;
 
-use super::held::Held;
+use super::held::{Held, Reader};
 use crate::{
     error::{Error, Reason},
     http::{
@@ -46,23 +51,65 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most HTTP/2 streams of one connection whose unread parts are discarded at the same time.
 const MAX_DISCARDING: usize = 8;
 
-/// The HTTP/2 streams of one connection whose unread parts are being discarded, in the order in which they began.
-pub(super) type Discarding = Arc<Mutex<VecDeque<AbortHandle>>>;
+/// The most bytes that are held for all handlers of a connection, as many as its window has. A last frame may exceed them.
+const MAX_HELD_BYTES: usize = 1 << 20;
+/// The small frames with which a handler may be behind, even if no more bytes can be held. While there is room, a handler may be
+/// behind with any number: a busy machine may run it late.
+const MAX_SMALL_WITHOUT_ROOM: usize = 64;
 
+/// The bodies of the requests of a connection.
 #[derive(Debug)]
-enum State {
-    /// The server still has it.
-    Held(Held),
-    /// The server still has it, and did not read its many small frames, so that it fails and they are discarded.
-    Lost(Held),
-    /// It was dropped before its end.
-    Left(Held),
-    /// It was dropped, and is read by a task.
-    Discarding(Held),
-    /// It was dropped, and the client awaits a response before it sends any of it.
-    Awaited,
-    /// It was received to its end, or failed.
-    Done,
+pub(super) struct Bodies {
+    pub(super) connection: Arc<Connection>,
+    /// Those that have not ended.
+    open: Mutex<Vec<Weak<Rest>>>,
+    /// The tasks that discard the unread parts of HTTP/2 streams, in the order in which they began.
+    discarding: Mutex<VecDeque<AbortHandle>>,
+}
+
+impl Bodies {
+    pub(super) fn new(connection: Arc<Connection>) -> Arc<Self> {
+        Arc::new(Self { connection, open: Mutex::default(), discarding: Mutex::default() })
+    }
+
+    /// Returns the body of a request as its handler reads it, and its unread part.
+    pub(super) fn track(self: &Arc<Self>, body: Incoming, headers: &HeaderMap) -> (Body, Arc<Rest>) {
+        let body = Mutex::new(Held::new(body, self.connection.clone()));
+        let rest = Arc::new(Rest { of: self.clone(), body });
+        let is_awaited = headers.contains_key(header::EXPECT);
+        let mut open = self.open.lock();
+        if open.len() == open.capacity() {
+            open.retain(|body| body.strong_count() > 0);
+        }
+        open.push(Arc::downgrade(&rest));
+        drop(open);
+        (Body::new(TrackedBody { is_awaited, rest: rest.clone() }), rest)
+    }
+
+    /// Receives small frames for their handlers, until no more than `max_unread` of the connection are unread. Large frames,
+    /// which bound their senders by the window, are only received if small ones may follow them. No body is lost for them: only
+    /// one with many small frames is.
+    pub(super) fn receive(&self, max_unread: usize) {
+        let open: Vec<_> = self.open.lock().iter().filter_map(Weak::upgrade).collect();
+        let held: usize = open.iter().map(|body| body.held().0).sum();
+        let mut room = MAX_HELD_BYTES.saturating_sub(held);
+        loop {
+            for is_all in [false, true] {
+                for body in &open {
+                    if self.connection.unread_small() <= max_unread {
+                        return;
+                    }
+                    room = room.saturating_sub(body.receive(is_all, room));
+                }
+            }
+            // There is room again, or nothing that could be received is left.
+            let most = open.iter().max_by_key(|body| body.held().1);
+            match most.filter(|body| room == 0 && body.held().1 > MAX_SMALL_WITHOUT_ROOM) {
+                Some(body) => room += body.lose(),
+                None => return,
+            }
+        }
+    }
 }
 
 /// The body as the server reads it. The unread part is left to [`Rest`].
@@ -74,28 +121,15 @@ struct TrackedBody {
 /// The part of a request's body that its response left unread.
 #[derive(Debug)]
 pub(super) struct Rest {
-    connection: Arc<Connection>,
-    discarding: Discarding,
-    state: Mutex<State>,
+    of: Arc<Bodies>,
+    body: Mutex<Held>,
 }
 
 impl Rest {
-    pub(super) fn track(
-        body: Incoming,
-        headers: &HeaderMap,
-        connection: Arc<Connection>,
-        discarding: Discarding,
-    ) -> (Body, Arc<Self>) {
-        let state = Mutex::new(State::Held(Held::new(body, connection.clone())));
-        let rest = Arc::new(Self { connection, discarding, state });
-        let is_awaited = headers.contains_key(header::EXPECT);
-        (Body::new(TrackedBody { is_awaited, rest: rest.clone() }), rest)
-    }
-
     /// Reads a small unread part of a body of HTTP/1.1. Announces otherwise that the connection ends with this response.
     pub(super) async fn settle(&self, response: &mut Response) {
         let Some(is_read) = self.read_small().await else { return };
-        self.connection.record_unread_request(!is_read);
+        self.of.connection.record_unread_request(!is_read);
         if !is_read {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -104,7 +138,7 @@ impl Rest {
     /// Reads a small unread part. Returns whether all of it was read; `None` if there is none.
     pub(super) async fn read_small(&self) -> Option<bool> {
         // A body that the server still has may still be read. Its drop notes an unread part.
-        let is_unread = matches!(*self.state.lock(), State::Left(_) | State::Awaited);
+        let is_unread = matches!(self.body.lock().reader, Reader::Gone | Reader::Awaited);
         if !is_unread {
             return None;
         }
@@ -112,86 +146,59 @@ impl Rest {
     }
 
     /// Reads an unread part of at most `max_bytes`. Returns whether it ended. The body stays here, where
-    /// [`UnreadBodies`](super::unread_bodies::UnreadBodies) finds it if this task is late.
+    /// [`Bodies`] finds it if this task is late.
     async fn read_rest(&self, max_bytes: u64) -> bool {
         let poll = |context: &mut Context<'_>| {
-            let mut state = self.state.lock();
-            let (State::Left(body) | State::Discarding(body)) = &mut *state else { return Poll::Ready(false) };
-            let has_ended = ready!(body.poll_discard(max_bytes, context));
-            if has_ended {
-                *state = State::Done;
-            }
-            Poll::Ready(has_ended)
+            let mut body = self.body.lock();
+            let is_awaited = body.reader == Reader::Awaited;
+            if is_awaited { Poll::Ready(false) } else { body.poll_discard(max_bytes, context) }
         };
         std::future::poll_fn(poll).await
     }
 
     /// Returns the bytes and the number of small frames that are held for the server.
-    pub(super) fn held(&self) -> (usize, usize) {
-        match &*self.state.lock() {
-            State::Held(held) => (held.bytes(), held.small()),
-            _ => (0, 0),
-        }
+    fn held(&self) -> (usize, usize) {
+        let body = self.body.lock();
+        (body.bytes, body.small)
     }
 
     /// Receives what the server has not read, up to a first frame that is not small, or all of it, and at most `room` bytes.
     /// Returns the bytes that are held in addition.
-    pub(super) fn receive(&self, is_all: bool, room: usize) -> usize {
-        let mut state = self.state.lock();
-        let (received, reader) = match &mut *state {
-            State::Held(body) => (body.receive(is_all, room), body.take_reader()),
-            State::Lost(body) | State::Left(body) | State::Discarding(body) => {
-                (body.receive(true, usize::MAX), body.take_reader())
-            }
-            State::Awaited | State::Done => return 0,
-        };
-        drop(state);
-        // Its own registration was replaced.
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+    fn receive(&self, is_all: bool, room: usize) -> usize {
+        let mut body = self.body.lock();
+        let received = body.receive(is_all, room);
+        wake(body);
         received
     }
 
     /// Fails the body for the server, and discards it from now on. A reset instead would leave the frames that are on their way to h2,
     /// which ends the connection for them. Returns the bytes that were held.
-    pub(super) fn lose(&self) -> usize {
-        let mut state = self.state.lock();
-        let (bytes, reader) = match &mut *state {
-            State::Held(held) => (held.bytes(), held.take_reader()),
-            _ => (0, None),
-        };
-        *state = match std::mem::replace(&mut *state, State::Done) {
-            State::Held(body) => State::Lost(body.discard()),
-            other => other,
-        };
-        drop(state);
-        // No further frame may arrive that would wake the server.
-        if let Some(reader) = reader {
-            reader.wake();
+    fn lose(&self) -> usize {
+        let mut body = self.body.lock();
+        let bytes = body.bytes;
+        if body.reader == Reader::Handler {
+            body.discard(Reader::LateHandler);
         }
+        wake(body);
         bytes
     }
 
     /// Discards the unread part of a body of HTTP/2 while the client receives the response. If [`MAX_DISCARDING`] do so
     /// already, the first of them ends: slow clients of a proxy that shares the connection must not take all places.
     pub(super) fn discard(self: &Arc<Self>) {
-        let mut state = self.state.lock();
+        let mut body = self.body.lock();
         // A runtime that ends has no tasks.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        *state = match std::mem::replace(&mut *state, State::Done) {
-            State::Left(body) => State::Discarding(body),
-            other => {
-                *state = other;
-                return;
-            }
-        };
-        drop(state);
+        if body.reader != Reader::Gone || body.is_end_stream() {
+            return;
+        }
+        body.reader = Reader::Discarder;
+        drop(body);
         let rest = self.clone();
         let task = runtime.spawn(async move {
             tokio::time::timeout(DISCARD_TIMEOUT, rest.read_rest(MAX_DISCARDED_BYTES)).await.ok();
         });
-        let mut tasks = self.discarding.lock();
+        let mut tasks = self.of.discarding.lock();
         tasks.retain(|task| !task.is_finished());
         tasks.push_back(task.abort_handle());
         if tasks.len() > MAX_DISCARDING
@@ -211,54 +218,43 @@ impl HttpBody for TrackedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.is_awaited = false;
-        let mut state = self.rest.state.lock();
-        let held = match &mut *state {
-            State::Held(held) => held,
-            State::Lost(_) => {
-                return Poll::Ready(Some(Err(Status::from(Error::new(Reason::Overloaded)).into())));
-            }
-            State::Left(_) | State::Discarding(_) | State::Awaited | State::Done => return Poll::Ready(None),
-        };
-        let frame = ready!(held.poll_frame(context));
-        if !matches!(frame, Some(Ok(_))) || held.is_end_stream() {
-            *state = State::Done;
+        let mut body = self.rest.body.lock();
+        if body.reader == Reader::LateHandler {
+            return Poll::Ready(Some(Err(Status::from(Error::new(Reason::Overloaded)).into())));
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        body.poll_frame(context).map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &*self.rest.state.lock() {
-            State::Held(held) => held.is_end_stream(),
-            State::Lost(_) => false,
-            State::Left(_) | State::Discarding(_) | State::Awaited | State::Done => true,
-        }
+        let body = self.rest.body.lock();
+        body.reader == Reader::Handler && body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &*self.rest.state.lock() {
-            State::Held(held) => held.size_hint(),
-            State::Lost(_) => SizeHint::default(),
-            State::Left(_) | State::Discarding(_) | State::Awaited | State::Done => SizeHint::with_exact(0),
-        }
+        self.rest.body.lock().size_hint()
     }
 }
 
 impl Drop for TrackedBody {
     fn drop(&mut self) {
-        let mut state = self.rest.state.lock();
-        let is_lost = matches!(*state, State::Lost(_));
-        *state = match std::mem::replace(&mut *state, State::Done) {
-            State::Held(body) => {
-                self.rest.connection.record_unread_request(true);
-                if self.is_awaited { State::Awaited } else { State::Left(body.discard()) }
-            }
-            State::Lost(body) => State::Left(body),
-            other => other,
-        };
-        drop(state);
-        if is_lost {
+        let mut body = self.rest.body.lock();
+        if body.reader == Reader::LateHandler {
+            body.reader = Reader::Gone;
+            drop(body);
             // The response may have ended before.
             self.rest.discard();
+        } else if !body.is_end_stream() {
+            self.rest.of.connection.record_unread_request(true);
+            body.discard(if self.is_awaited { Reader::Awaited } else { Reader::Gone });
         }
+    }
+}
+
+/// Wakes the task that awaits the next frame: a receipt has replaced its registration, and a lost body gets no further frame.
+fn wake(mut body: MutexGuard<'_, Held>) {
+    let waker = body.waker.take();
+    drop(body);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

@@ -5,21 +5,15 @@
 //! At the deadline the future is dropped, which cancels its statement in Postgres and rolls back its transaction. A
 //! disconnect of the caller has the same effect, because the connection drops the request.
 
-use std::{
-    pin::Pin,
-    task::{Context as Task, Poll, ready},
-    time::{Duration, Instant},
-};
-
-use http_body::Body as _;
+use std::time::{Duration, Instant};
 
 use crate::{
     context::Context,
     contract::Method,
-    error::{Error, Reason},
+    error::Reason,
     http::middleware::{
         extensions::{ArrivalTime, ResponseDeadline},
-        layer::{Body, Middleware, Next, Request, ResponseFuture, polled, refuse, trailers},
+        layer::{Middleware, Next, Request, ResponseFuture, ended_by, refuse},
         timeout,
     },
 };
@@ -45,16 +39,8 @@ impl<S: Next> Middleware<S> for Deadline {
             let Ok(mut response) = answer else { return refuse(Reason::DeadlineExceeded.into()).await };
             response.extensions_mut().insert(ResponseDeadline(deadline));
             if method.descriptor.is_server_streaming() {
-                let mut end = Box::pin(tokio::time::sleep_until((deadline + GRACE).into()));
-                let bounded = move |body: &mut Body, task: &mut Task<'_>| {
-                    if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(task) {
-                        return Poll::Ready(frame);
-                    }
-                    ready!(end.as_mut().poll(task));
-                    *body = Body::empty();
-                    Poll::Ready(Some(trailers(&Error::new(Reason::DeadlineExceeded).into())))
-                };
-                response = response.map(|body| polled(body, bounded));
+                let end = tokio::time::sleep_until((deadline + GRACE).into());
+                response = response.map(|body| ended_by(body, end, Reason::DeadlineExceeded));
             }
             Ok(response)
         })

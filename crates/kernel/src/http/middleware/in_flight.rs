@@ -44,13 +44,13 @@ const WATCH_BYTES: usize = 4 << 10;
 /// A middleware that counts a request until its last byte, and bounds the memory of unread responses.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight {
-    unread: Unread,
+    unread: Arc<Unread>,
     requests: Gauge,
 }
 
 impl InFlight {
     /// Creates a middleware that counts unread responses in `unread`.
-    pub(crate) fn new(unread: Unread) -> Self {
+    pub(crate) fn new(unread: Arc<Unread>) -> Self {
         Self { unread, requests: gauge!("mainstay_requests_in_flight") }
     }
 }
@@ -119,13 +119,13 @@ impl<S: Next> Middleware<S> for InFlight {
 /// its rejection, and would be cut off, too.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadFirst {
-    pub(crate) unread: Unread,
+    pub(crate) unread: Arc<Unread>,
 }
 
 impl<S: Next> Middleware<S> for ReadFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().limited_as());
-        if let Some(pause) = principal.and_then(|principal| self.unread.pause(principal)) {
+        if let Some(pause) = principal.and_then(|principal| self.unread.pause_left(principal)) {
             counter!("mainstay_requests_shed_total").increment(1);
             let message = "Memory is scarce: read the responses to earlier requests first.";
             return refuse(Error::with_message(Reason::Overloaded, message).retry_after(pause));

@@ -7,13 +7,15 @@ use std::{
     any::Any,
     convert::Infallible,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tower::{Layer, Service};
+
+use crate::error::{Error, Reason};
 
 /// The body of every request and response.
 pub type Body = tonic::body::Body;
@@ -64,7 +66,7 @@ impl<T: Middleware<S>, S: Next> Service<Request> for MiddlewareService<T, S> {
 }
 
 /// Responds with an error without calling the next service.
-pub fn refuse(error: crate::error::Error) -> ResponseFuture {
+pub fn refuse(error: Error) -> ResponseFuture {
     Box::pin(std::future::ready(Ok(Status::from(error).into_http())))
 }
 
@@ -111,6 +113,19 @@ impl<F: FnMut(&mut Body, &mut Context<'_>) -> PolledFrame + Unpin> http_body::Bo
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Returns a body that ends with a status once `end` resolves and the body has no other frame.
+pub(crate) fn ended_by(body: Body, end: impl Future<Output = ()> + Send + 'static, reason: Reason) -> Body {
+    let mut end = Box::pin(end);
+    polled(body, move |body, context| {
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        ready!(end.as_mut().poll(context));
+        *body = Body::empty();
+        Poll::Ready(Some(trailers(&Error::new(reason).into())))
+    })
 }
 
 /// The next service in the stack.

@@ -19,7 +19,6 @@ mod arriving;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http_body::Body as _;
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
@@ -29,13 +28,13 @@ use crate::{
     http::middleware::{
         extensions::{ArrivalTime, HeldTurn},
         idempotency_key,
-        layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
+        layer::{Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, rate_limit, timeout,
     },
     rate_limit::Network,
 };
-use admission::{AdmissionQueue, Turn};
-use arriving::{Arriving, SharedTurn, Terms};
+use admission::AdmissionQueue;
+use arriving::{RequestTurn, Terms, TurnState};
 
 /// The maximum time that a request waits for its turn; shorter if its caller gives up earlier.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -74,56 +73,36 @@ impl<S: Next> Middleware<S> for Shed {
         // The work of a retry under a key may be done already.
         let is_keyed = idempotency_key::is_keyed(request.headers());
         let wait = timeout::requested_timeout(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
-        let Self { queue, late, rejections } = self.clone();
         let client = Network::of(rate_limit::client(&request));
-        let terms = Terms { queue: queue.clone(), places: late, client, is_keyed, wait };
-        if let Some(turn) = queue.try_enter() {
-            let (request, turn) = begin(request, turn, terms);
+        let terms = Terms { queue: self.queue.clone(), places: self.late.clone(), client, is_keyed, wait };
+        if let Some(turn) = self.queue.try_enter() {
+            let (request, turn) = terms.begin(request, turn);
             return Box::pin(run(next.run(request), turn));
         }
         let arrived_at = Instant::now();
         request.extensions_mut().insert(ArrivalTime(arrived_at));
-        let mut next = next.clone();
+        let (mut next, rejections) = (next.clone(), self.rejections.clone());
         Box::pin(async move {
-            let Some(turn) = queue.enter(is_keyed, wait).await else {
+            let Some(turn) = terms.queue.enter(is_keyed, wait).await else {
                 drop((request, terms, next));
                 return reject_at(arrived_at + wait, rejections).await;
             };
-            let (request, turn) = begin(request, turn, terms);
+            let (request, turn) = terms.begin(request, turn);
             run(next.run(request), turn).await
         })
     }
 }
 
-/// Shares the turn with the body of the request, which returns the turn while it is late.
-fn begin(request: Request, turn: Turn, terms: Terms) -> (Request, EndOnDrop) {
-    let turn = SharedTurn::new(turn);
-    let arriving = |body: Body| match body.is_end_stream() {
-        true => body,
-        false => Body::new(Arriving::new(body, turn.clone(), terms)),
-    };
-    (request.map(arriving), EndOnDrop(turn))
-}
-
-struct EndOnDrop(SharedTurn);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        drop(self.0.end());
-    }
-}
-
 /// Hands the turn over to the response, which holds the turn until it is complete.
-async fn run(response: impl Future<Output = Response>, turn: EndOnDrop) -> Result<Response, Infallible> {
+async fn run(response: impl Future<Output = Response>, turn: RequestTurn) -> Result<Response, Infallible> {
     let mut response = response.await;
-    match turn.0.end() {
-        Ok(turn) => {
-            response.extensions_mut().insert(HeldTurn::new(turn));
-            Ok(response)
-        }
+    match turn.end() {
+        TurnState::Held(turn) => drop(response.extensions_mut().insert(HeldTurn::new(turn))),
+        TurnState::Late => {}
         // To the inner layers, the body seems to have ended early.
-        Err(arriving::Rejected) => overloaded().await,
+        TurnState::Rejected => return overloaded().await,
     }
+    Ok(response)
 }
 
 /// Rejects a request at the time until which it would have waited; at once, if no more rejections may be held.
@@ -144,7 +123,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::{admission::WAITING_PER_PLACE, *};
-    use crate::database::Waits;
+    use crate::{database::Waits, http::middleware::layer::Body};
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_finds_the_queue_full_is_slowed_too() {

@@ -2,18 +2,17 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, task::AtomicWaker};
+use futures_util::FutureExt as _;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::unread::UnreadGuard;
@@ -85,7 +84,8 @@ pub(super) struct CountedBody {
     buffered: BufferedBody,
     guard: Arc<UnreadGuard>,
     holds_end: bool,
-    last: Option<Arc<Written>>,
+    /// Ends once the last piece was written; `None` if the body need not wait for it.
+    last: Option<oneshot::Receiver<Infallible>>,
 }
 
 impl CountedBody {
@@ -105,37 +105,17 @@ impl CountedBody {
         if !self.buffered.ready.is_empty() {
             return Some(piece);
         }
-        self.last = self.holds_end.then(Arc::default);
-        Some(Bytes::from_owner(LastPiece { bytes: piece, written: self.last.clone(), _guard: self.guard.clone() }))
-    }
-
-    fn poll_written(&self, context: &Context<'_>) -> Poll<()> {
-        let Some(last) = &self.last else { return Poll::Ready(()) };
-        last.waiter.register(context.waker());
-        if last.is_written.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        let (written, last) = self.holds_end.then(oneshot::channel).unzip();
+        self.last = last;
+        Some(Bytes::from_owner(LastPiece { bytes: piece, _written: written, _guard: self.guard.clone() }))
     }
 }
 
-/// Whether a piece was written, and the task that waits for it.
-#[derive(Default)]
-struct Written {
-    is_written: AtomicBool,
-    waiter: AtomicWaker,
-}
-
+/// The last piece, which is dropped when it was written.
 struct LastPiece {
     bytes: Bytes,
-    written: Option<Arc<Written>>,
+    _written: Option<oneshot::Sender<Infallible>>,
     _guard: Arc<UnreadGuard>,
-}
-
-impl Drop for LastPiece {
-    fn drop(&mut self) {
-        if let Some(written) = &self.written {
-            written.is_written.store(true, Ordering::Release);
-            written.waiter.wake();
-        }
-    }
 }
 
 impl AsRef<[u8]> for LastPiece {
@@ -155,8 +135,11 @@ impl HttpBody for CountedBody {
                 self.guard.record_piece();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
-            if self.buffered.body.is_none() {
-                ready!(self.poll_written(context));
+            if self.buffered.body.is_none()
+                && let Some(last) = &mut self.last
+            {
+                ready!(last.poll_unpin(context)).ok();
+                self.last = None;
             }
             let Some(body) = &mut self.buffered.body else { return Poll::Ready(self.buffered.end.take()) };
             match Pin::new(body).poll_frame(context) {
@@ -185,10 +168,7 @@ impl HttpBody for CountedBody {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        convert::Infallible,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::stream;
     use http_body_util::StreamBody;

@@ -41,15 +41,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The value of `last_piece_ms` while the reader waits.
 const ALL_READ: u64 = u64::MAX;
 
-/// The responses that were not read yet. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Unread(Arc<Inner>);
-
 type Memory = FairShare<Reader, Response>;
 type HeldResponse = Held<Reader, Response>;
 
+/// The responses that were not read yet.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Unread {
     max_bytes: usize,
     stalled_after: Duration,
     started_at: Instant,
@@ -110,7 +107,7 @@ pub(super) struct ResponseLimits {
 /// Counts a response until it is dropped.
 #[derive(Debug)]
 pub(super) struct UnreadGuard {
-    unread: Arc<Inner>,
+    unread: Arc<Unread>,
     share: Share<Reader, Response>,
     principal: Option<Uuid>,
     is_watch: bool,
@@ -121,39 +118,37 @@ pub(super) struct UnreadGuard {
 impl Unread {
     /// Bounds all responses to `max_bytes`, of which a connection and a principal may each have a quarter. A reader may take
     /// nothing for `stalled_after`, and for less while the server drains. Searches for stalled responses periodically, until
-    /// all clones are dropped.
-    pub(crate) fn new(max_bytes: usize, stalled_after: Duration) -> Self {
+    /// the result is dropped.
+    pub(crate) fn new(max_bytes: usize, stalled_after: Duration) -> Arc<Self> {
         let (memory, started_at) = (FairShare::new(max_bytes, Rule::Fixed(max_bytes / 4)), Instant::now());
         let (others, pauses) = Default::default();
-        let inner = Arc::new(Inner { max_bytes, stalled_after, started_at, memory, others, pauses });
-        tokio::spawn(sweep_periodically(Arc::downgrade(&inner)));
-        Self(inner)
+        let unread = Arc::new(Self { max_bytes, stalled_after, started_at, memory, others, pauses });
+        tokio::spawn(sweep_periodically(Arc::downgrade(&unread)));
+        unread
     }
 
     /// Returns how long a principal is not served unless it reads: memory is scarce, and the principal has more than its
     /// part unread, or one of its responses was just cut off. `None`: it is served.
-    pub(super) fn pause(&self, principal: Uuid) -> Option<Duration> {
-        let inner = &*self.0;
+    pub(super) fn pause_left(&self, principal: Uuid) -> Option<Duration> {
         let (used, of_watches) = {
-            let memory = inner.memory.lock();
+            let memory = self.memory.lock();
             (memory.used(), memory.used_by(ReaderKey::Watches))
         };
         // The bytes of watches are not scarce memory: most watches have read everything. They are not free memory either.
-        let is_scarce = used - of_watches > inner.max_bytes.saturating_sub(of_watches) / 2;
-        let until_ms = if is_scarce { inner.pauses.lock().get(&principal).copied() } else { None };
-        let left_ms = until_ms?.saturating_sub(inner.now_ms());
+        let is_scarce = used - of_watches > self.max_bytes.saturating_sub(of_watches) / 2;
+        let until_ms = if is_scarce { self.pauses.lock().get(&principal).copied() } else { None };
+        let left_ms = until_ms?.saturating_sub(self.now_ms());
         (left_ms > 0).then(|| Duration::from_millis(left_ms))
     }
 
     /// Reserves memory for a response; `None` if there is too little. Responses whose readers have stalled make room.
     pub(super) fn reserve(
-        &self,
+        self: &Arc<Self>,
         bytes: usize,
         limits: ResponseLimits,
         in_flight: InFlightGuard,
     ) -> Option<UnreadGuard> {
-        let inner = &*self.0;
-        let now_ms = inner.now_ms();
+        let now_ms = self.now_ms();
         // Small responses are not charged: many of them must not leave too little for a large one.
         let bytes = if bytes > SMALL || limits.is_watch { bytes } else { 0 };
         let ResponseLimits { principal, is_watch, reports_write, .. } = limits;
@@ -162,18 +157,18 @@ impl Unread {
         let last_piece_ms = Arc::new(AtomicU64::new(now_ms));
         let response = Response { limits, reserved_bytes: bytes, last_piece_ms: last_piece_ms.clone() };
         if !is_watch {
-            inner.bound_number(now_ms);
+            self.bound_number(now_ms);
         }
         let share = if bytes <= SMALL || reports_write {
             // Not rejected. A watch is charged with what it holds when its reader stalls. A write may be committed, and its
             // rejection would ask for a repetition; the concurrency limit bounds the excess.
-            inner.memory.count(reader, bytes, response)
+            self.memory.count(reader, bytes, response)
         } else {
-            let (share, evicted) = inner.memory.take_over(reader, bytes, response, |_, _, (_, held)| {
+            let (share, evicted) = self.memory.take_over(reader, bytes, response, |_, _, (_, held)| {
                 let may_evict = held.amount > SMALL && held.holder.limits.exchange.is_some();
                 held.holder.stalled_ms(now_ms).filter(|&stalled_ms| may_evict && is_evictable(stalled_ms))
             });
-            evicted.into_iter().for_each(|held| inner.cut_off(held, "memory", now_ms));
+            evicted.into_iter().for_each(|held| self.cut_off(held, "memory", now_ms));
             let Ok(share) = share else {
                 counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
                 return None;
@@ -182,22 +177,16 @@ impl Unread {
         };
         if let Some(principal) = principal
             && bytes > 0
-            && inner.memory.lock().used_by(ReaderKey::Principal(principal)) > inner.max_bytes / PRINCIPAL_SHARE_DIVISOR
+            && self.memory.lock().used_by(ReaderKey::Principal(principal)) > self.max_bytes / PRINCIPAL_SHARE_DIVISOR
         {
-            inner.pause(principal, now_ms);
+            self.pause(principal, now_ms);
         }
         if !is_watch {
-            inner.others.fetch_add(1, Ordering::Relaxed);
+            self.others.fetch_add(1, Ordering::Relaxed);
         }
-        Some(UnreadGuard { unread: self.0.clone(), share, principal, is_watch, last_piece_ms, _in_flight: in_flight })
+        Some(UnreadGuard { unread: self.clone(), share, principal, is_watch, last_piece_ms, _in_flight: in_flight })
     }
-}
 
-fn is_evictable(stalled_ms: u64) -> bool {
-    Duration::from_millis(stalled_ms) >= MIN_STALL_TO_EVICT
-}
-
-impl Inner {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(ALL_READ - 1)
     }
@@ -256,7 +245,11 @@ impl Inner {
     }
 }
 
-async fn sweep_periodically(unread: Weak<Inner>) {
+fn is_evictable(stalled_ms: u64) -> bool {
+    Duration::from_millis(stalled_ms) >= MIN_STALL_TO_EVICT
+}
+
+async fn sweep_periodically(unread: Weak<Unread>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let Some(unread) = unread.upgrade() else { return };
@@ -315,7 +308,7 @@ mod tests {
         ResponseLimits { exchange: None, principal, deadline: None, is_watch: false, reports_write: false }
     }
 
-    fn reserve(unread: &Unread, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
+    fn reserve(unread: &Arc<Unread>, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
         unread.reserve(bytes, limits(principal), InFlightGuard::new(Gauge::noop(), None))
     }
 

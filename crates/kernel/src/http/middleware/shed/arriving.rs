@@ -8,7 +8,7 @@
 use std::{
     mem,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,59 +24,34 @@ use super::admission::{AdmissionQueue, Turn};
 use crate::{
     error::{Error, Reason},
     fair_share::{FairShare, Share},
-    http::middleware::layer::Body,
+    http::middleware::layer::{Body, PolledFrame, Request},
     rate_limit::Network,
 };
 
 /// The delay after which a body counts as late. Nearly all bodies arrive with their heads.
 const ON_TIME: Duration = Duration::from_millis(50);
 
-/// The turn of a request, which the body returns and takes again. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct SharedTurn(Arc<Mutex<State>>);
+/// The turn of a running request, which its body returns and takes again. A drop ends it: the body needs no turn after that.
+#[derive(Debug)]
+pub(super) struct RequestTurn(Arc<Mutex<TurnState>>);
 
 #[derive(Debug)]
-enum State {
+pub(super) enum TurnState {
     Held(Turn),
     /// The body is late, so that the request has no turn.
     Late,
     /// No place was free: for the late body, or in the queue after the body was complete.
     Rejected,
-    /// The response has begun, so that the body needs no turn.
-    Over,
 }
 
-/// The request was rejected while its body arrived.
-#[derive(Debug)]
-pub(super) struct Rejected;
-
-impl SharedTurn {
-    pub(super) fn new(turn: Turn) -> Self {
-        Self(Arc::new(Mutex::new(State::Held(turn))))
-    }
-
-    /// Takes the turn away from the body; `None` while the body is late.
-    pub(super) fn end(&self) -> Result<Option<Turn>, Rejected> {
-        match mem::replace(&mut *self.0.lock(), State::Over) {
-            State::Held(turn) => Ok(Some(turn)),
-            State::Late | State::Over => Ok(None),
-            State::Rejected => Err(Rejected),
-        }
-    }
-
-    /// Changes the state, unless the response has begun.
-    fn set(&self, new: State) {
-        let mut state = self.0.lock();
-        if !matches!(*state, State::Over) {
-            *state = new;
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(*self.0.lock(), State::Over)
+impl RequestTurn {
+    /// Takes the turn for the response.
+    pub(super) fn end(self) -> TurnState {
+        mem::replace(&mut *self.0.lock(), TurnState::Late)
     }
 }
 
+/// The conditions under which a request waits.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) queue: AdmissionQueue,
@@ -87,10 +62,23 @@ pub(super) struct Terms {
     pub(super) wait: Duration,
 }
 
+impl Terms {
+    /// Begins a request, whose body returns the turn while it is late.
+    pub(super) fn begin(self, request: Request, turn: Turn) -> (Request, RequestTurn) {
+        let turn = Arc::new(Mutex::new(TurnState::Held(turn)));
+        let arriving = |body: Body| match body.is_end_stream() {
+            true => body,
+            false => Body::new(Arriving::new(body, &turn, self)),
+        };
+        (request.map(arriving), RequestTurn(turn))
+    }
+}
+
 /// The body of a request that has a turn.
-pub(super) struct Arriving {
+struct Arriving {
     body: Body,
-    turn: SharedTurn,
+    /// Gone once the response has begun.
+    turn: Weak<Mutex<TurnState>>,
     terms: Terms,
     /// The time until the body counts as late; `None` before the body is waited for.
     patience: Option<Pin<Box<Sleep>>>,
@@ -105,12 +93,22 @@ struct Complete {
 }
 
 impl Arriving {
-    pub(super) fn new(body: Body, turn: SharedTurn, terms: Terms) -> Self {
-        Self { body, turn, terms, patience: None, place: None, complete: None }
+    fn new(body: Body, turn: &Arc<Mutex<TurnState>>, terms: Terms) -> Self {
+        Self { body, turn: Arc::downgrade(turn), terms, patience: None, place: None, complete: None }
     }
 
-    fn reject(&mut self) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.turn.set(State::Rejected);
+    fn set(&self, state: TurnState) {
+        if let Some(turn) = self.turn.upgrade() {
+            *turn.lock() = state;
+        }
+    }
+
+    fn needs_turn(&self) -> bool {
+        self.turn.strong_count() > 0
+    }
+
+    fn reject(&mut self) -> PolledFrame {
+        self.set(TurnState::Rejected);
         self.body = Body::empty();
         Poll::Ready(Some(Err(Error::new(Reason::Overloaded).into())))
     }
@@ -120,16 +118,16 @@ impl HttpBody for Arriving {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         if this.complete.is_none() {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-                if this.place.is_none() && !this.turn.is_over() {
+                if this.place.is_none() && this.needs_turn() {
                     let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(ON_TIME)));
                     ready!(patience.as_mut().poll(context));
                     let Ok(place) = this.terms.places.take(this.terms.client, 1) else { return this.reject() };
                     this.place = Some(place);
-                    this.turn.set(State::Late);
+                    this.set(TurnState::Late);
                 }
                 return Poll::Pending;
             };
@@ -139,7 +137,7 @@ impl HttpBody for Arriving {
                 failed => return Poll::Ready(failed),
             };
             let is_complete = frame.is_none() || this.body.is_end_stream();
-            if this.place.is_none() || !is_complete || this.turn.is_over() {
+            if this.place.is_none() || !is_complete || !this.needs_turn() {
                 return Poll::Ready(frame.map(Ok));
             }
             let Terms { queue, is_keyed, wait, .. } = this.terms.clone();
@@ -150,7 +148,7 @@ impl HttpBody for Arriving {
         let frame = this.complete.take().and_then(|complete| complete.frame);
         let Some(turn) = turn else { return this.reject() };
         this.place = None;
-        this.turn.set(State::Held(turn));
+        this.set(TurnState::Held(turn));
         Poll::Ready(frame.map(Ok))
     }
 
@@ -186,15 +184,15 @@ mod tests {
     }
 
     /// Begins a request that has the turn; the sender sends its body.
-    fn begin(terms: &Terms) -> (mpsc::Sender<Bytes>, SharedTurn, Arriving) {
+    fn begin(terms: &Terms) -> (mpsc::Sender<Bytes>, RequestTurn, Body) {
         let (sender, receiver) = mpsc::channel::<Bytes>(4);
         let pieces = stream::unfold(receiver, |mut receiver| async {
             let piece = receiver.recv().await?;
             Some((Ok::<_, Status>(Frame::data(piece)), receiver))
         });
-        let turn = SharedTurn::new(terms.queue.try_enter().expect("no request runs"));
-        let body = Arriving::new(Body::new(StreamBody::new(pieces)), turn.clone(), terms.clone());
-        (sender, turn, body)
+        let turn = terms.queue.try_enter().expect("no request runs");
+        let (request, turn) = terms.clone().begin(Request::new(Body::new(StreamBody::new(pieces))), turn);
+        (sender, turn, request.into_body())
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,7 +216,7 @@ mod tests {
         assert_eq!(&body[..], b"ab");
         assert!(terms.places.take(network(1), 1).is_ok());
         assert!(terms.queue.try_enter().is_none(), "it has its turn again");
-        assert!(turn.end().is_ok());
+        assert!(matches!(turn.end(), TurnState::Held(_)));
         assert!(terms.queue.try_enter().is_some());
     }
 
@@ -230,10 +228,10 @@ mod tests {
         tokio::time::sleep(ON_TIME * 2).await;
         let (_never_either, second, body) = begin(&terms);
         assert!(body.collect().await.is_err());
-        assert!(second.end().is_err(), "rejected");
+        assert!(matches!(second.end(), TurnState::Rejected));
         waits.abort();
         assert!(waits.await.is_err());
-        assert!(first.end().is_ok());
+        assert!(matches!(first.end(), TurnState::Late));
         assert!(terms.places.take(network(1), 1).is_ok());
         // Another request has the turn for too long.
         let (sender, turn, body) = begin(&terms);
@@ -242,7 +240,7 @@ mod tests {
         let _other = terms.queue.try_enter().expect("it is late");
         drop(sender);
         assert!(waits.await.expect("no panic").is_err());
-        assert!(turn.end().is_err(), "rejected");
+        assert!(matches!(turn.end(), TurnState::Rejected));
     }
 
     #[tokio::test(start_paused = true)]
@@ -253,10 +251,10 @@ mod tests {
         drop(sender);
         assert_eq!(body.collect().await.expect("whole").to_bytes(), "a");
         assert!(terms.queue.try_enter().is_none());
-        assert!(turn.end().is_ok());
+        assert!(matches!(turn.end(), TurnState::Held(_)));
 
         let (sender, turn, body) = begin(&terms);
-        assert!(turn.end().is_ok());
+        assert!(matches!(turn.end(), TurnState::Held(_)));
         let whole = tokio::spawn(body.collect());
         tokio::time::sleep(ON_TIME * 2).await;
         assert!(terms.places.take(network(1), 1).is_ok());

@@ -56,12 +56,12 @@ mod tests {
         guard: UnreadGuard,
     }
 
-    fn unread() -> Unread {
+    fn unread() -> Arc<Unread> {
         Unread::new(BYTES, Duration::from_secs(30))
     }
 
     /// Counts a watch on a separate connection, whose reader has stalled or waits for more.
-    fn watch(unread: &Unread, principal: u128, is_stalled: bool) -> Watch {
+    fn watch(unread: &Arc<Unread>, principal: u128, is_stalled: bool) -> Watch {
         let connection = Connection::new(CancellationToken::new());
         let limits = ResponseLimits {
             reports_write: false,
@@ -80,9 +80,9 @@ mod tests {
     }
 
     /// Returns the number of responses after a sweep, and the bytes of all and of watches.
-    fn charged(unread: &Unread) -> (usize, usize, usize) {
-        unread.0.sweep();
-        let memory = unread.0.memory.lock();
+    fn charged(unread: &Arc<Unread>) -> (usize, usize, usize) {
+        unread.sweep();
+        let memory = unread.memory.lock();
         (memory.held().len(), memory.used(), memory.used_by(ReaderKey::Watches))
     }
 
@@ -97,7 +97,7 @@ mod tests {
         let bytes = 8 * RESERVED + 8 * STALLED_WATCH_BYTES;
         assert_eq!(charged(&unread), (16, bytes, bytes));
         let connection = ReaderKey::Connection(Arc::as_ptr(&stalled[0].connection).addr());
-        let of_connection = || unread.0.memory.lock().used_by(connection);
+        let of_connection = || unread.memory.lock().used_by(connection);
         assert_eq!(of_connection(), STALLED_WATCH_BYTES);
         stalled.iter().for_each(|watch| watch.guard.record_all_read());
         assert_eq!((charged(&unread), of_connection()), (at_first, RESERVED), "they have read");
@@ -116,7 +116,7 @@ mod tests {
         let (responses, bytes, of_watches) = charged(&unread);
         assert!(bytes <= BYTES && bytes > BYTES / 4 * 3 && of_watches == bytes, "{responses} with {bytes}");
         for principal in 1..6 {
-            let of_principal = unread.0.memory.lock().used_by(ReaderKey::Principal(Uuid::from_u128(principal)));
+            let of_principal = unread.memory.lock().used_by(ReaderKey::Principal(Uuid::from_u128(principal)));
             assert!(of_principal <= BYTES / 4, "{principal} has {of_principal}");
         }
         assert!(waiting.guard.share.amount().is_some(), "a watch whose reader reads is not cut off");

@@ -1,39 +1,55 @@
-//! Decompresses the message of a unary call, up to the limit of its method.
+//! Bounds a request to the limit of its method or the default of the server: its bytes as they are read, and its message
+//! decompressed.
 //!
 //! tonic decompresses messages, too, but a server has one limit for all methods: a few kilobytes to any public method could
-//! become as large as the largest message of all methods. tonic therefore receives the message without compression. The
-//! messages of a client stream are unchanged: its method reads one piece of a file after the other.
+//! become as large as the largest message of all methods. tonic therefore receives the message of a unary call without
+//! compression. The messages of a client stream are unchanged: its method reads one piece of a file after the other.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use tonic::{
     Status, Streaming,
     codec::{CompressionEncoding, DecodeBuf, Decoder},
 };
+use tower::BoxError;
 
 use crate::{
     contract::Method,
     error::{Error, Reason},
-    http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
+    http::middleware::{
+        layer::{Body, Middleware, Next, Request, ResponseFuture},
+        protocol,
+    },
 };
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// The size of the head of a message: whether it is compressed, and its length.
+/// The size of the head of a message, which does not count towards the limit: whether it is compressed, and its length.
 const HEAD: usize = 5;
+/// The limit in bytes of a health probe, whose request only names a service.
+const OF_PROBE: usize = 4 << 10;
 
 #[derive(Debug, Clone)]
-pub(crate) struct InflateMessage {
+pub(crate) struct LimitMessage {
     /// The limit in bytes for methods whose policy has none.
     pub(crate) default: usize,
 }
 
-impl<S: Next> Middleware<S> for InflateMessage {
+impl<S: Next> Middleware<S> for LimitMessage {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let method = request.extensions().get::<&'static Method>().copied();
-        let unary = method.filter(|method| !method.descriptor.is_client_streaming());
-        let (Some(method), Some(encoding)) = (unary, encoding(request.headers())) else { return next.pass(request) };
-        let limit = method.max_request_bytes.unwrap_or(self.default);
+        let method = request.extensions().get::<&'static Method>();
+        // The number of items that the operation stores limits a stream, rather than its bytes.
+        if method.is_some_and(|method| method.descriptor.is_client_streaming()) {
+            return next.pass(request);
+        }
+        let limit = match method {
+            Some(method) => method.max_request_bytes.unwrap_or(self.default),
+            None if protocol::is_probe(&request) => OF_PROBE,
+            None => self.default,
+        };
+        let encoding = method.and_then(|_| encoding(request.headers()));
+        let request = request.map(|body| limited(body, limit + HEAD));
+        let Some(encoding) = encoding else { return next.pass(request) };
         let mut next = next.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
@@ -47,6 +63,16 @@ impl<S: Next> Middleware<S> for InflateMessage {
             }
         })
     }
+}
+
+/// Returns a body whose read fails with `PAYLOAD_TOO_LARGE` beyond `limit` bytes.
+fn limited(body: Body, limit: usize) -> Body {
+    let status = |error: BoxError| match error.downcast::<Status>() {
+        Ok(status) => *status,
+        // The body exceeds the limit.
+        Err(_) => Error::new(Reason::PayloadTooLarge).into(),
+    };
+    Body::new(Limited::new(body, limit).map_err(status))
 }
 
 /// Returns the coding of compressed messages. tonic rejects the codings that are missing here.
@@ -88,7 +114,9 @@ impl Decoder for Undecoded {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
     use tonic::Code;
 
     use super::*;
@@ -119,5 +147,17 @@ mod tests {
         assert_eq!(read(compressed.clone(), ABC.len() - 1).await, Err(Code::OutOfRange));
         assert_eq!(read([compressed.clone(), compressed].concat(), 100).await, Err(Code::InvalidArgument));
         assert_eq!(read(message(true, b"abc"), 100).await, Err(Code::Internal), "that is not gzip");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_cut_off_where_it_exceeds_the_limit() {
+        let read = async |limit: usize| {
+            let pieces = [&b"abc"[..], b"def"].map(|piece| Ok::<_, Status>(Frame::data(Bytes::from_static(piece))));
+            let body = Body::new(StreamBody::new(stream::iter(pieces)));
+            limited(body, limit).collect().await.map(|whole| whole.to_bytes())
+        };
+        assert_eq!(read(6).await.expect("as much as may be"), "abcdef");
+        let refusal = read(5).await.expect_err("one too many");
+        assert_eq!(refusal.code(), tonic::Code::ResourceExhausted, "{refusal}");
     }
 }
