@@ -26,9 +26,10 @@ S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 # The Python client of OpenID Connect that signs people in with the server in tests.
 OIDC_CLIENTS_REQUIREMENTS=tests/processes/oidc_clients/requirements.txt
 
-# The size of a target directory in GiB: after `make run`, and after `make test` with what cargo keeps for incremental builds.
+# The disk that a cold build needs in GiB: of `make run`, and of `make test` with the data for incremental builds, and without.
 RUN_BUILD_GIB=5
-TEST_BUILD_GIB=14
+TEST_BUILD_GIB=15
+[ "${CARGO_INCREMENTAL:-}" != 0 ] || TEST_BUILD_GIB=10
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
