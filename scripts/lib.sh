@@ -26,6 +26,11 @@ S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 # The Python client of OpenID Connect that signs people in with the server in tests.
 OIDC_CLIENTS_REQUIREMENTS=tests/processes/oidc_clients/requirements.txt
 
+# The disk that a cold build needs in GiB: of `make run`, and of `make test` with the data for incremental builds, and without.
+RUN_BUILD_GIB=5
+TEST_BUILD_GIB=15
+[ "${CARGO_INCREMENTAL:-}" != 0 ] || TEST_BUILD_GIB=10
+
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
 # Outside the checkout, so that a clone stays clean. Separate for each clone, because cargo compares times and can't
@@ -357,6 +362,28 @@ join_background() {
   trap - EXIT HUP INT TERM
   rm -rf "$outputs"
   return "$failures"
+}
+
+# Runs a part of a lane in the background. A part that fails leaves the following ones running.
+part() { # COMMAND [ARGUMENT]...
+  "$@" || { step "failed: $*"; failed_parts="${failed_parts:-} $1"; }
+}
+
+# Fails if a part of the lane has failed.
+end_of_lane() {
+  [ -z "${failed_parts:-}" ]
+}
+
+# Fails unless the target directory has room for a build. An earlier build in it counts as a part of this one.
+need_room() { # GIB of a whole build
+  mkdir -p "$CARGO_TARGET_DIR"
+  built=$(du -sk "$CARGO_TARGET_DIR" | cut -f 1)
+  free=$(df -Pk "$CARGO_TARGET_DIR" | awk 'NR == 2 { print $4 }')
+  needed=$((($1 << 20) - built))
+  # The linker writes a new program before the old one is removed.
+  [ "$needed" -ge $((2 << 20)) ] || needed=$((2 << 20))
+  [ "$free" -ge "$needed" ] || die "the build needs $(((needed >> 20) + 1)) GiB in $CARGO_TARGET_DIR, where $((free >> 20)) GiB are \
+free: make room, or delete the directory ($((built >> 20)) GiB) if it has builds of other versions"
 }
 
 # Builds a program of the workspace. The example is built with it, so that cargo unifies features as it does for the tests,

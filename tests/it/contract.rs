@@ -10,5 +10,6 @@ mod readme;
 mod release;
 mod responses;
 mod schema;
+mod scripts;
 mod seams;
 mod texts;
