@@ -382,7 +382,7 @@ need_room() { # GIB of a whole build
   needed=$((($1 << 20) - built))
   # The linker writes a new program before the old one is removed.
   [ "$needed" -ge $((2 << 20)) ] || needed=$((2 << 20))
-  [ "$free" -ge "$needed" ] || die "the build needs $(((needed >> 20) + 1)) GiB in $CARGO_TARGET_DIR, where $((free >> 20)) GiB are \
+  [ "$free" -ge "$needed" ] || die "the build needs $(((needed + 1048575) >> 20)) GiB in $CARGO_TARGET_DIR, where $((free >> 20)) GiB are \
 free: make room, or delete the directory ($((built >> 20)) GiB) if it has builds of other versions"
 }
 
