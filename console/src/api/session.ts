@@ -116,7 +116,7 @@ function startOver(): void {
   become("in");
 }
 
-async function send(method: string, path: string, body?: unknown): Promise<Response> {
+async function send(method: string, path: string, body?: unknown, leadsAway = true): Promise<Response> {
   const init: RequestInit = { method, credentials: "same-origin" };
   if (body !== undefined) Object.assign(init, { body: JSON.stringify(body), headers: { "content-type": "application/json" } });
   const response = await fetch(path, init).catch(() => {
@@ -126,15 +126,15 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
     const error = await errorOf(response);
     // The account requires its own provider. One that has just refused the person would do so again and again.
     const isRefused = path === "/session/refresh" && failureOfArrival() !== undefined;
-    const provider = error.code === "PROVIDER_REQUIRED" && !isRefused ? error.metadata["provider"] : undefined;
+    const provider = error.code === "PROVIDER_REQUIRED" && leadsAway && !isRefused ? error.metadata["provider"] : undefined;
     if (provider !== undefined) location.assign(providerUrl(provider));
     throw error;
   }
   return response;
 }
 
-async function exchange(path: string, body?: unknown): Promise<void> {
-  const response = await send("POST", path, body);
+async function exchange(path: string, body?: unknown, leadsAway = true): Promise<void> {
+  const response = await send("POST", path, body, leadsAway);
   enter(((await response.json()) as { data: Tokens }).data);
 }
 
@@ -196,12 +196,13 @@ export function refresh(): Promise<void> {
   });
 }
 
+/** Continues in the first account that admits the session. One may have an earlier limit, or require its own provider. */
 async function continueElsewhere(end: ApiError): Promise<void> {
   for (const accountId of accounts.filter((id) => id !== account)) {
     try {
-      return await exchange("/session/account", { accountId });
+      return await exchange("/session/account", { accountId }, false);
     } catch (error) {
-      if (!isLate(error)) throw error;
+      if (!(error instanceof ApiError && [401, 403, 404, 422].includes(error.status))) throw error;
     }
   }
   throw end;

@@ -51,7 +51,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Created": "Erstellt", "Updated": "Geändert", "Assigned": "Zugewiesen", "Unassigned": "Zuweisung aufgehoben", "Reopened": "Wieder geöffnet",
   "Commented": "Kommentiert", "Comment deleted": "Kommentar gelöscht", "Comment edited": "Kommentar bearbeitet", "Merged": "Mit einem Ticket zusammengeführt", "Merged into": "In ein Ticket übernommen", "Linked": "Verknüpft", "Unlinked": "Verknüpfung entfernt",
   "Related": "Verwandt", "Blocks": "Blockiert", "Blocked by": "Blockiert von", "Duplicate of": "Duplikat von", "Duplicated by": "Hat Duplikat", "Note added": "Notiz hinzugefügt", "Note edited": "Notiz bearbeitet", "Note deleted": "Notiz gelöscht", "Imported": "Importiert", "Deleted": "Gelöscht",
-  "Import tickets": "Import von Tickets", "Change tickets": "Änderung von Tickets", "Undo bulk change": "Änderung von Tickets zurücknehmen",
+  "Import tickets": "Import von Tickets", "Change tickets": "Änderung von Tickets", "Delete tickets": "Löschung von Tickets", "Undo bulk change": "Änderung von Tickets zurücknehmen",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle", "Verified": "Bestätigt", "Lapsed": "Erloschen",
   "Authorization code": "Autorisierungscode", "Refresh token": "Refresh-Token", "Client credentials": "Client-Zugangsdaten", "Device code": "Gerätecode",
