@@ -92,8 +92,13 @@ async fn run_batches(
         let total = app.database.autocommit(async move |connection| remaining.count(connection).await).await?;
         run.step(move |_| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) })).await?;
     }
-    while !run.is_stopping() {
+    loop {
+        let Progress { total, .. } = run.operation().progress;
         let done = run.operation().progress.rows_done();
+        // After the last batch, the end takes no time.
+        if done < total && run.is_stopping() {
+            return Ok(End::Stopped);
+        }
         let (operation, change) = (run.operation().id, change.cloned());
         let batch = Batch { operation, remaining, change, done, actor, role: requester.role };
         // The entries of the audit log name the requester.
@@ -104,7 +109,6 @@ async fn run_batches(
         }
         fault::point("bulk.batch")?;
     }
-    Ok(End::Stopped)
 }
 
 /// Returns the context of the job, with the requester as the actor.
