@@ -64,8 +64,8 @@ pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Curs
     let (end, running) = cursor.map_or((i64::MAX, &[][..]), Cursor::unread);
     let (until, still_running) = cursor.and_then(Cursor::until).unwrap_or((i64::MAX, &[]));
     let after = cursor.map_or((0, 0), Cursor::after);
-    // Numbers begin at 1, so this is before the first entry of the transaction `end`.
-    let start = after.max((end, 0));
+    // The latter is before the first entry of the transaction `end`.
+    let start = after.max((end, i64::MIN));
     let statement = Statement::new(&sql)
         .bind::<Array<BigInt>, _>(running)
         .bind::<BigInt, _>(after.0)
