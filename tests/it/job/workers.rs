@@ -180,9 +180,10 @@ async fn stop_while_jobs_run(inside_serve: bool) {
     admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     cast.customer.rest("TicketService.CreateTicket", crate::cases::draft()).await.success();
     database.sql("DELETE FROM tickets").await;
-    // The second batch inserts its tickets, then waits for a lock that this test holds.
+    // The first batch inserts its tickets, then waits for a lock that this test holds. The second one runs beside it, and the third one
+    // has not begun.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF EXISTS (SELECT FROM added WHERE subject = 'Subject 1001') THEN PERFORM pg_advisory_xact_lock(7); END IF;
+            IF EXISTS (SELECT FROM added WHERE subject = 'Subject 1') THEN PERFORM pg_advisory_xact_lock(7); END IF;
             RETURN NULL;
         END $$;
         CREATE TRIGGER gate AFTER INSERT ON tickets
