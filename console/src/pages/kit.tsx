@@ -15,11 +15,11 @@ import { Pager, Table, type Column, type Page } from "../ui/table";
 export type Search = Readonly<Record<string, string | undefined>>;
 export type Fetch<T> = (search: Search, signal: AbortSignal) => Promise<Page<T>>;
 
-/** The parameters in the URL's query, and a function that changes some of them. */
+/** The parameters in the URL's query, and a function that changes some of them, and keeps the others as they then are. */
 export function useSearchParams(): [Search, (next: Search) => void] {
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as Search;
-  return [search, (next) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true })];
+  return [search, (next) => void navigate({ to: ".", search: ((current: Search) => ({ ...current, ...next })) as never, replace: true })];
 }
 
 /** Returns the page number in the URL. */

@@ -41,7 +41,7 @@ function ResourceList({ contract, service, resource }: ListProps) {
   const search = useSearch({ strict: false }) as Query;
   const reach = useReach();
   const list = resource.lists.find((one) => one.id === search["list"]) ?? resource.lists[0];
-  const set = (next: Query) => void navigate({ to: ".", search: { ...search, ...next } as never });
+  const set = (next: Query) => void navigate({ to: ".", search: ((current: Query) => ({ ...current, ...next })) as never });
   if (!list) return <PageFrame title={label(service.title)}><p>{t("This service has no lists.")}</p></PageFrame>;
   const actions = [resource.create, ...resource.actions].filter((one) => one !== undefined);
   return (

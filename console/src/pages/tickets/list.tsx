@@ -28,7 +28,7 @@ export function TicketsPage() {
   const navigate = useNavigate();
   const { accountId } = useMe();
   const search = useSearch({ strict: false }) as TicketSearch;
-  const set = (next: TicketSearch) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true });
+  const set = (next: TicketSearch) => void navigate({ to: ".", search: ((current: TicketSearch) => ({ ...current, ...next })) as never, replace: true });
   const [, setLastSearch] = useLastSearch();
   useEffect(() => setLastSearch(search), [search]);
   const filter = filterOf(search);

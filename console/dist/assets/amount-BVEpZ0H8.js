@@ -1,1 +1,0 @@
-import{s as e}from"./format-B3M0eCn2.js";function t(t,n){let[r=``,i=``,...a]=t.trim().replace(`,`,`.`).split(`.`),o=e(n);if(!(a.length>0||i.length>o||!/^\d{1,12}$/.test(r)||!/^\d*$/.test(i)))return(r+i.padEnd(o,`0`)).replace(/^0+(?=\d)/,``)}function n(t,n){let r=e(n),i=t.padStart(r+1,`0`);return r===0?i:`${i.slice(0,-r)}.${i.slice(-r)}`}export{t as n,n as t};
