@@ -1,4 +1,4 @@
-//! Sign-in by mail.
+//! The forms of a sign-in by mail: one for the address, one for the code in the mail.
 
 use axum::{
     extract::{RawQuery, State},
@@ -16,13 +16,13 @@ use crate::identity::{
     user::model::EmailAddress,
 };
 
-/// `POST /session/sign-in/mail`. The page that follows is the same if no user has the address. A cookie keeps the place, for the
-/// link in the mail.
+/// `POST /session/sign-in/mail`: sends the mail. The response is the same if no user has the address. A cookie keeps the
+/// page that follows the sign-in, because the link in the mail does not name that page.
 pub(super) async fn begin(Visit { app, headers, from, body, .. }: Visit) -> Response {
     let form = Fields::parse(&body);
     let (place, is_tls) = (form.place(&app), is_tls(&app, &headers));
-    let begin = async { ops::begin(&app, EmailAddress::parse_known(form.email())?, from).await };
-    match begin.await {
+    let send = async { ops::begin(&app, EmailAddress::parse_known(form.email())?, from).await };
+    match send.await {
         Ok(begun) => {
             let life = begun.life.to_std().unwrap_or_default();
             let mut cookies = cookie::MAIL.set(&headers, is_tls, begun.binding.expose_secret(), life);
@@ -33,7 +33,7 @@ pub(super) async fn begin(Visit { app, headers, from, body, .. }: Visit) -> Resp
     }
 }
 
-/// `GET /session/sign-in/code`.
+/// `GET /session/sign-in/code`: asks for the code.
 pub(super) async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let place = Fields::parse(query.unwrap_or_default().as_bytes()).place(&app);
     if cookie::MAIL.read(&headers, is_secure(&app)).is_none() {
@@ -42,7 +42,7 @@ pub(super) async fn show(State(app): State<App>, headers: HeaderMap, RawQuery(qu
     View::of("code", &place).render(&app, &headers)
 }
 
-/// `POST /session/sign-in/code`.
+/// `POST /session/sign-in/code`: signs in. A wrong code leads to the form again, and `INVALID_TOKEN` to the first page.
 pub(super) async fn sign_in(Visit { app, headers, device, from, body }: Visit) -> Response {
     let form = Fields::parse(&body);
     let (place, is_tls) = (form.place(&app), is_tls(&app, &headers));
@@ -51,15 +51,15 @@ pub(super) async fn sign_in(Visit { app, headers, device, from, body }: Visit) -
         let code = Answer::code(form.get("code").unwrap_or_default())?;
         ops::login(&app, binding, &code, device, device_token(&headers, is_tls), None, from).await
     };
-    let used = || cookie::MAIL.clear(&headers, is_tls);
+    let clear = || cookie::MAIL.clear(&headers, is_tls);
     match login.await {
-        Ok(outcome) => advance(&app, &headers, is_tls, &place, outcome, used()),
-        Err(error) if error.reason() == Reason::InvalidToken => (in_headers(used()), expired(&place)).into_response(),
+        Ok(outcome) => advance(&app, &headers, is_tls, &place, outcome, clear()),
+        Err(error) if error.reason() == Reason::InvalidToken => (in_headers(clear()), expired(&place)).into_response(),
         Err(error) => refused(&app, &headers, View::of("code", &place), &error),
     }
 }
 
-/// Leads to the beginning, because the mail or the challenge has expired.
+/// Redirects to the first page, with the failure: the cookie of the mail or of the challenge is missing or void.
 pub(super) fn expired(place: &Place) -> Response {
     found(&with_parameter(&place.on(SIGN_IN), FAILURE, "INVALID_TOKEN"))
 }
