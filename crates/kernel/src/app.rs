@@ -28,34 +28,34 @@ use crate::{
 /// The dependencies of operations and middleware. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The contract of the modules.
+    /// The descriptors, policies and error reasons of the modules.
     pub contract: &'static Contract,
     /// The alerts for operators.
     pub alerts: Alerts,
-    /// The configuration.
+    /// The configuration, as read at the start.
     pub config: Arc<Config>,
-    /// The Postgres connection pool.
+    /// The connection pools of Postgres: the primary and its replicas.
     pub database: Database,
-    /// The clock.
+    /// The clock of stored times. Waits use `Instant`.
     pub clock: Clock,
-    /// Queues in front of the connection pool, which serialize the requests of one key.
+    /// The locks in front of the connection pool: the writers of one key run one at a time.
     pub keyed_mutex: KeyedMutex,
     pub(crate) large_responses: LargeResponses,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
-    /// The cache.
+    /// The cache of this process, which the changes of resources invalidate.
     pub cache: Cache,
-    /// The rate limiter.
+    /// The rate limits, which all instances share in Redis.
     pub limiter: Limiter,
-    /// The server's secret.
+    /// The secret of all instances, from which other keys are derived.
     pub secret: SecretKey,
-    /// The page tokens of lists, under a key of the secret.
+    /// The codec of the page tokens of lists. Its key is derived from the secret.
     pub page_tokens: PageTokens,
     /// The changes of resources, for watches and the cache.
     pub changes: Feed<RecordedChange>,
-    /// The resume tokens of watches, under a key of the secret.
+    /// The codec of the resume tokens of watches. Its key is derived from the secret.
     pub resume_tokens: ResumeTokens,
-    /// By their types, each in an `Arc`.
+    /// The parts of modules, by type. Each is in an `Arc`, because `Extensions` clones its values.
     parts: Arc<Extensions>,
 }
 
@@ -96,19 +96,19 @@ impl App {
     /// Returns the part of a module, by its type.
     ///
     /// # Panics
-    /// If no module provides it, or only one that is registered after the caller's. The first start shows this mistake in the
-    /// list of modules.
+    /// If no module provides the part. While modules open their parts at the start, only the parts of the modules
+    /// registered before exist.
     pub fn part<T: Any + Send + Sync>(&self) -> &T {
         self.parts.get::<Arc<T>>().unwrap_or_else(|| panic!("no module provides {}", type_name::<T>()))
     }
 
-    /// Returns the application with another clock, which its units of work use, too.
+    /// Returns the application with another clock, also for its units of work. The other dependencies keep their clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { database: self.database.with_clock(&clock), clock, ..self }
     }
 
-    /// Returns the application with an additional part, or with another one of its type. Earlier parts do not see it.
+    /// Returns the application with the part, in place of any part of the same type. Earlier clones do not have the part.
     #[must_use]
     pub fn with_part<T: Any + Send + Sync>(mut self, part: T) -> Self {
         Arc::make_mut(&mut self.parts).insert(Arc::new(part));
