@@ -1,4 +1,4 @@
-//! The row of an entry.
+//! The rows of `audit_entries`. The id of a row contains its time.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -13,16 +13,17 @@ use crate::{
 };
 
 numbered! {
-    /// The outcome of an act.
+    /// The outcome of an act on a resource.
     Outcome {
-        /// It was carried out.
+        /// The act was carried out.
         Done = 1,
-        /// It was refused.
+        /// The act was refused.
         Refused = 2,
     }
 }
 
-const MAX_WORD: usize = 200;
+/// The maximum length of a method, a kind or a user agent, in characters. Longer ones are cut.
+const MAX_TEXT_CHARS: usize = 200;
 
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -39,7 +40,7 @@ pub(crate) struct Entry {
     pub(super) personal: Option<Personal>,
 }
 
-/// The personal values of an entry: their JSON, the salt, and the digest that remains.
+/// The personal values of an entry: their JSON, the salt, and the digest of both, which remains after an erasure.
 #[derive(Debug)]
 pub(super) struct Personal {
     pub(super) text: String,
@@ -55,7 +56,7 @@ pub(super) struct Resource {
 }
 
 impl Entry {
-    /// Makes an entry. `open` and `personal` are the changed fields, by name.
+    /// Makes an entry. `open` and `personal` have the changed fields, by name: those to keep, and those to erase on demand.
     pub(super) fn new(
         origin: &Origin,
         request: Option<&str>,
@@ -66,12 +67,12 @@ impl Entry {
     ) -> Self {
         Self {
             id: id::new(now),
-            method: origin.method.chars().take(MAX_WORD).collect(),
+            method: origin.method.chars().take(MAX_TEXT_CHARS).collect(),
             outcome: outcome.number(),
             actor_kind: origin.actor.number(),
             actor_id: origin.actor_id,
             account_id: resource.account,
-            resource_kind: resource.kind.chars().take(MAX_WORD).collect(),
+            resource_kind: resource.kind.chars().take(MAX_TEXT_CHARS).collect(),
             resource_id: resource.id,
             request_id: request.map(str::to_owned),
             changes: Value::Object(open).to_string(),
@@ -82,7 +83,7 @@ impl Entry {
 
 impl Personal {
     fn new(origin: &Origin, fields: Map<String, Value>) -> Option<Self> {
-        let agent = origin.user_agent.as_deref().map(|agent| agent.chars().take(MAX_WORD).collect::<String>());
+        let agent = origin.user_agent.as_deref().map(|agent| agent.chars().take(MAX_TEXT_CHARS).collect::<String>());
         let mut values = Map::new();
         if origin.actor != ActorKind::System {
             values.extend(origin.client.map(|address| ("clientAddress".to_owned(), json!(address.to_canonical()))));
