@@ -9,7 +9,7 @@ use crate::{
     error::Result,
 };
 
-/// Inserts entries in one statement, whose text is the same for any number.
+/// Inserts entries by one statement. Its text does not depend on their number, so that it is prepared once per connection.
 pub(crate) async fn insert(connection: &Connection, entries: &[Entry]) -> Result<()> {
     const SQL: &str = "INSERT INTO audit_entries (id, method, outcome, actor_kind, actor_id, account_id, resource_kind, \
         resource_id, request_id, changes, salt, personal, personal_digest) \
@@ -19,8 +19,8 @@ pub(crate) async fn insert(connection: &Connection, entries: &[Entry]) -> Result
             ?::text[], ?::text[], ?::bytea[], ?::text[], ?::bytea[]) \
             AS entry (id, method, outcome, actor_kind, actor_id, account_id, resource_kind, resource_id, request_id, \
                 changes, salt, personal, personal_digest)";
-    fn column<'c, T>(entries: &'c [Entry], of: impl Fn(&'c Entry) -> T) -> Vec<T> {
-        entries.iter().map(of).collect()
+    fn column<'c, T>(entries: &'c [Entry], value: impl Fn(&'c Entry) -> T) -> Vec<T> {
+        entries.iter().map(value).collect()
     }
     let statement = Statement::new(SQL)
         .bind::<Array<SqlUuid>, _>(column(entries, |entry| entry.id))
