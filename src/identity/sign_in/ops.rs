@@ -1,4 +1,4 @@
-//! Counts sign-ins.
+//! Counts and reads the attempts to sign in, by hour.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{app::App, database::Connection, error::Result};
@@ -8,7 +8,7 @@ use crate::identity::sign_in::{
     store,
 };
 
-/// Counts an attempt. A failure to count does not affect the sign-in.
+/// Counts an attempt, outside of any transaction. The caller waits for the statement; a failure is only logged.
 pub(crate) async fn count(app: &App, outcome: Outcome) {
     let now = app.clock.now();
     let result = app.database.autocommit(async |connection| store::count(connection, outcome, now).await).await;
