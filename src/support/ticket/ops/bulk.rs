@@ -1,5 +1,4 @@
-//! Bulk changes of tickets and their undo, as operations. The tickets are selected in the transaction of the request, and a
-//! worker then changes them in batches.
+//! Bulk changes of tickets, and their undo. The request's transaction selects tickets; a worker changes them in batches.
 
 mod run;
 
@@ -30,7 +29,7 @@ use mainstay_kernel::{
 
 use super::check_assignee;
 
-/// The tickets per transaction: many enough to amortize its round trips, few enough to keep lock times short.
+/// The number of tickets per transaction. Larger batches save round trips; smaller ones hold row locks for less time.
 const BATCH: usize = 200;
 
 /// The scope of the deletion of a ticket, which a bulk deletion requires, too.
@@ -43,8 +42,8 @@ const DELETE_SCOPE: &str = "support.tickets.delete";
 /// `PERMISSION_DENIED` if the caller may not delete tickets.
 pub async fn begin(work: &mut Work, selection: Selection, change: BulkChange) -> Result<Operation> {
     let permit = work.permit()?;
-    let select = async |connection: &Connection| select(connection, &permit, selection, &change).await;
-    let ids = work.read(select).await?;
+    let read = async |connection: &Connection| select(connection, &permit, selection, &change).await;
+    let ids = work.read(read).await?;
     let requester = requester(&permit);
     let began = match change {
         BulkChange::Delete => operation::begin(work, ACROSS_ACCOUNTS, DeleteTickets { requester }).await?,
@@ -58,7 +57,7 @@ fn requester(permit: &Permit) -> Requester {
     Requester { role: permit.caller().role() as i16, application: permit.caller().application() }
 }
 
-/// Returns the ids of the selected tickets. Ids of the request may have no ticket.
+/// Checks the change, and returns the ids of the selected tickets. An id that the request names may have no ticket.
 async fn select(
     connection: &Connection,
     permit: &Permit,
@@ -82,10 +81,10 @@ async fn select(
     }
 }
 
-/// Returns what a change would do now.
+/// Returns what a change would do now, and stores nothing.
 ///
 /// # Errors
-/// As [`begin`].
+/// The errors of [`begin`].
 pub async fn preview(
     connection: &Connection,
     permit: Permit,
@@ -114,16 +113,17 @@ pub async fn preview(
 /// `NOT_FOUND`; `BULK_CHANGE_FINAL` if the change has not ended, ended more than 24 hours ago, or left no ticket to restore.
 pub async fn undo(work: &mut Work, kinds: &Kinds, change: OperationId) -> Result<Operation> {
     let (permit, now) = (work.permit()?, work.now());
-    let changed = operation::get(work.connection().await?, &permit, kinds, change).await?;
-    if ![ChangeTickets::NAME, DeleteTickets::NAME].contains(&&*changed.kind) {
+    let undone = operation::get(work.connection().await?, &permit, kinds, change).await?;
+    if ![ChangeTickets::NAME, DeleteTickets::NAME].contains(&&*undone.kind) {
         return Err(Error::not_found("operation"));
     }
-    if changed.state.finished_at().is_none_or(|at| now - at > UNDO_WINDOW) {
+    if undone.state.finished_at().is_none_or(|at| now - at > UNDO_WINDOW) {
         return Err(SupportReason::BulkChangeFinal.into());
     }
     let began =
         operation::begin(work, ACROSS_ACCOUNTS, UndoBulkChange { change, requester: requester(&permit) }).await?;
     match store::reserve(work.connection().await?, change, began.id).await? {
+        // The error rolls back the new operation.
         0 => Err(SupportReason::BulkChangeFinal.into()),
         _ => Ok(began),
     }
