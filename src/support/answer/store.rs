@@ -5,10 +5,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::support::id::CannedAnswerId;
 use crate::{
     schema::{accounts, canned_answers},
-    support::answer::model::CannedAnswer,
+    support::{answer::model::CannedAnswer, id::CannedAnswerId},
 };
 use mainstay_kernel::{
     database::{
@@ -48,7 +47,7 @@ impl From<Row> for CannedAnswer {
     }
 }
 
-/// The columns of a [`Row`].
+/// The columns of a [`Row`]. The body may be left out, because it is long.
 type Columns = (
     canned_answers::id,
     canned_answers::name,
@@ -59,14 +58,14 @@ type Columns = (
     canned_answers::updated_at,
 );
 
-fn columns(texts: bool) -> Columns {
+fn columns(with_body: bool) -> Columns {
     use canned_answers::{author_id, body, created_at, id, name, updated_at, version};
-    (id, name, optional(body, texts), author_id, version, created_at, updated_at)
+    (id, name, optional(body, with_body), author_id, version, created_at, updated_at)
 }
 
-/// Reports a name that is taken.
-fn check_name<T>(written: QueryResult<T>) -> Result<T> {
-    written.map_err(already_exists("canned_answers_name_key", "Another canned answer has this name."))
+/// Converts the violation of the unique index of names to `ALREADY_EXISTS`.
+fn check_name<T>(result: QueryResult<T>) -> Result<T> {
+    result.map_err(already_exists("canned_answers_name_key", "Another canned answer has this name."))
 }
 
 /// Stores a new canned answer.
@@ -78,12 +77,12 @@ pub async fn insert(connection: &Connection, answer: CannedAnswer) -> Result<()>
     check_name(insert.execute(&mut &*connection).await).map(drop)
 }
 
-/// Returns one canned answer, with an empty text unless that is asked for.
+/// Returns one canned answer. Without `with_body`, its body is empty.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, id: CannedAnswerId, texts: bool) -> Result<CannedAnswer> {
-    let query = canned_answers::table.find(id).select(columns(texts));
+pub async fn get(connection: &Connection, id: CannedAnswerId, with_body: bool) -> Result<CannedAnswer> {
+    let query = canned_answers::table.find(id).select(columns(with_body));
     convert::found::<Row, _>(query.first(&mut &*connection).await, "canned answer")
 }
 
@@ -106,7 +105,7 @@ pub async fn update(connection: &Connection, answer: CannedAnswer) -> Result<()>
     check_name(update.execute(&mut &*connection).await).map(drop)
 }
 
-/// Removes a locked canned answer.
+/// Removes a locked canned answer. Without the row, the statement fails.
 pub async fn delete(connection: &Connection, id: CannedAnswerId) -> Result<()> {
     diesel::delete(canned_answers::table.find(id))
         .exactly(1, "delete canned answers")
@@ -115,21 +114,20 @@ pub async fn delete(connection: &Connection, id: CannedAnswerId) -> Result<()> {
     Ok(())
 }
 
-/// Selects the canned answers whose name contains a text. There are as many as people write, so each name is looked at.
-fn named<'q>(part: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
+/// Selects the canned answers whose name contains a text. No index serves this: people write the rows, so they are few.
+fn named<'q>(text: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
     let query = canned_answers::table.into_boxed();
-    if part.is_empty() {
+    if text.is_empty() {
         return query;
     }
-    let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     query.filter(canned_answers::name.ilike(format!("%{escaped}%")))
 }
 
-/// Returns a page of canned answers whose name contains a text, newest first, with empty texts unless these are asked
-/// for.
-pub async fn list(mut connection: &Connection, name: &str, page: Page, texts: bool) -> Result<Vec<CannedAnswer>> {
+/// Returns a page of canned answers whose name contains a text, newest first. Without `with_bodies`, bodies are empty.
+pub async fn list(mut connection: &Connection, name: &str, page: Page, with_bodies: bool) -> Result<Vec<CannedAnswer>> {
     let query = newest_first!(named(name), canned_answers::created_at, page);
-    convert::all::<Row, _>(query.select(columns(texts)).load(&mut connection).await)
+    convert::all::<Row, _>(query.select(columns(with_bodies)).load(&mut connection).await)
 }
 
 /// Counts the canned answers whose name contains a text, up to a bound.
@@ -138,7 +136,7 @@ pub async fn total(connection: &Connection, name: &str) -> Result<Total> {
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Removes the canned answers of these names.
+/// Removes the canned answers with the names, which are those of the sample data.
 pub async fn erase(connection: &mut Connection, names: &[String]) -> Result<()> {
     diesel::delete(canned_answers::table.filter(canned_answers::name.eq_any(names))).execute(connection).await?;
     Ok(())
