@@ -22,11 +22,11 @@ pub use language::Language;
 numbered! {
     /// The role of a user. Internal callers have scopes instead.
     Role {
-        /// Reaches the account of the session only.
+        /// A customer reaches the account of the session only.
         Customer = 1,
-        /// Works for all accounts, with the scopes of agents or of a custom role of the staff.
+        /// An agent works for all accounts, with the scopes of agents or of a custom role of the staff.
         Agent = 2,
-        /// Has every scope.
+        /// An admin has every scope.
         Admin = 3,
     }
 }
@@ -52,7 +52,7 @@ numbered! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deactivation {
     pub at: DateTime<Utc>,
-    /// Why, in the words of an admin.
+    /// The reason, in the words of an admin.
     pub reason: String,
 }
 
@@ -64,7 +64,7 @@ pub struct User {
     pub email: EmailAddress,
     pub name: String,
     pub role: Role,
-    /// The custom role of an agent in place of the built-in one.
+    /// The custom role of an agent in place of the built-in one ([`StaffRole::custom`]).
     pub staff_role: Option<RoleId>,
     /// The language of mail to the user.
     pub language: Language,
@@ -73,9 +73,9 @@ pub struct User {
     pub avatar: Option<Avatar>,
     /// The deactivation, unless the user is active.
     pub deactivation: Option<Deactivation>,
-    /// When the user added the second factor; `None` without one.
+    /// The time at which the user added the second factor; `None` without one.
     pub second_factor_at: Option<DateTime<Utc>>,
-    /// When the data is erased, or was; `None` unless a deletion is scheduled or done.
+    /// The time of the erasure of the data, scheduled or past; `None` if the user stays.
     pub deletion_at: Option<DateTime<Utc>>,
     /// The version, which each change visible to callers increments by one.
     pub version: i64,
@@ -86,7 +86,7 @@ pub struct User {
 }
 
 impl User {
-    /// Creates a user.
+    /// Creates an active user, in version 1.
     pub fn new(email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
         Self {
             id: UserId::generate(now),
@@ -106,7 +106,7 @@ impl User {
         }
     }
 
-    /// Returns the user with the new values; the same version if no value differs.
+    /// Returns the user with the new values. If no value differs, the version stays the same.
     #[must_use]
     pub fn apply(self, patch: Patch, now: DateTime<Utc>) -> Self {
         let name = patch.name.unwrap_or_else(|| self.name.clone());
@@ -135,7 +135,7 @@ impl User {
         Self { second_factor_at: since, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Returns whether the user may become the owner of an account, or the last admin: is active and stays.
+    /// Returns whether the user is active without a scheduled deletion, as a new owner of an account must be.
     pub fn is_staying(&self) -> bool {
         self.is_active() && self.deletion_at.is_none()
     }
@@ -158,7 +158,7 @@ impl User {
         self.deactivation.is_none()
     }
 
-    /// Returns whether the data was erased, so that no mail reaches the address.
+    /// Returns whether the data was erased: the erasure gives the user an address in this domain, which has no mail.
     pub fn is_erased(&self) -> bool {
         self.email.domain() == "erased.invalid"
     }
@@ -168,7 +168,7 @@ impl User {
         if self.is_active() { State::Active } else { State::Deactivated }
     }
 
-    /// Returns the user, deactivated, with a new epoch, which ends every session.
+    /// Returns the user as deactivated, with a new epoch, which ends every session.
     #[must_use]
     pub fn deactivate(self, reason: String, now: DateTime<Utc>) -> Self {
         let deactivation = Some(Deactivation { at: now, reason });
@@ -181,13 +181,13 @@ impl User {
         Self { email, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Returns the user with the address from before an unwanted change, and a new epoch, which ends every session.
+    /// Returns the user with the address that an unwanted change replaced, and a new epoch, which ends every session.
     #[must_use]
     pub fn recover(self, email: EmailAddress, now: DateTime<Utc>) -> Self {
         Self { epoch: self.epoch.next(None), ..self.with_email(email, now) }
     }
 
-    /// Returns the user, active again. Earlier sessions stay ended.
+    /// Returns the user as active again. The sessions that the deactivation ended stay ended.
     #[must_use]
     pub fn reactivate(self, now: DateTime<Utc>) -> Self {
         Self { deactivation: None, version: self.version + 1, updated_at: now, ..self }
@@ -209,7 +209,7 @@ pub fn name(text: &str) -> Result<String> {
     Ok(name)
 }
 
-/// Returns the name of a person at a provider: the stated one or, if it is none, the local part of the address.
+/// Returns the name of a user of a provider: the stated name or, if absent or invalid, the local part of the address.
 pub fn name_of(stated: Option<&str>, email: &EmailAddress) -> String {
     let local = || email.as_str().split('@').next().unwrap_or_default().to_owned();
     stated.and_then(|text| name(text).ok()).unwrap_or_else(local)
@@ -244,22 +244,22 @@ pub struct Patch {
     pub language: Option<Language>,
 }
 
-/// How many users have the password hashes of each kind: of a scheme with its parameters.
+/// The numbers of users by the kind of their password hash. A kind is a scheme with its parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HashKinds {
-    /// The users with hashes of the current kind.
+    /// The users with a hash of the current kind; 0 if there is no other kind.
     pub current: i64,
-    /// The most frequent other kinds, by the beginnings of their hashes.
+    /// The most frequent other kinds: the beginning of their hashes, and the number of users.
     pub others: Vec<(String, i64)>,
 }
 
-/// A user whom an import brings.
+/// A user in a line of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedUser {
     pub user: User,
     /// Whether the other program has confirmed the address.
     pub is_confirmed: bool,
-    /// The stored form of the password hash; that of no password if there is none.
+    /// The stored form of the password hash. Without a password, no password matches the hash.
     pub password_hash: String,
     pub has_password: bool,
 }
